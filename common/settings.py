@@ -21,7 +21,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from common.duration import Seconds, parse_duration
 from common.errors import UsageError
-from common.probe_settings import HostPort, Name, Probe, Strict, host_port
+from common.probe_settings import HostPort, Probe, Strict, host_port
 
 ENV_PREFIX = "DHMON_"
 DEFAULT_PATH = Path("monitor.toml")
@@ -182,7 +182,9 @@ class Settings(BaseSettings):
     def names_are_unique(self) -> Self:
         twice = [name for name, count in Counter(p.name for p in self.probe).items() if count > 1]
         if twice:
-            raise ValueError(f"expected every probe to have its own name; twice: {', '.join(twice)}")
+            raise ValueError(
+                f"expected every probe to have its own name; twice: {', '.join(twice)}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -79,7 +79,7 @@ def start(settings: OtelSettings, *, service: str, version: str, environment: st
     meters: metrics.MeterProvider = metrics.NoOpMeterProvider()
     shut_down: Callable[[], None] = _nothing
     if settings.endpoint:
-        # By name, because the exporter costs half a second to import and most runs have no endpoint.
+        # By name: the exporter costs half a second to import, and most runs have no endpoint.
         exporter = import_module("common.otlp")
         tracers, meters, shut_down = exporter.providers(
             settings, service=service, version=version, environment=environment

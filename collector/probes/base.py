@@ -3,9 +3,8 @@
 from collections.abc import Awaitable
 from typing import Protocol, TypeVar
 
-from common.probe_settings import ProbeBase
-
 from collector.model.observation import Observation
+from common.probe_settings import ProbeBase
 
 AnyProbe = TypeVar("AnyProbe", bound=ProbeBase, contravariant=True)
 

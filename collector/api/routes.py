@@ -1,0 +1,17 @@
+"""The collector's whole HTTP surface on one screen."""
+
+from aiohttp import web
+
+from collector.api.incidents import incidents
+from collector.api.metrics import index, metrics
+from collector.api.overview import overview
+from common.health import healthz, readyz
+
+ROUTES = (
+    web.get("/", index),
+    web.get("/metrics", metrics),
+    web.get("/healthz", healthz),
+    web.get("/readyz", readyz),
+    web.get("/api/v1/overview", overview),
+    web.get("/api/v1/incidents", incidents),
+)

@@ -1,0 +1,143 @@
+"""The collector put together: every part is made here and handed what it needs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from common.redis import open_redis
+from prometheus_client import GCCollector, PlatformCollector, ProcessCollector
+
+from collector import host, keys, platform
+from collector.api.auth import require_key
+from collector.api.errors import problems
+from collector.api.routes import ROUTES
+from collector.errors import StoreError
+from collector.probes.base import Prober
+from collector.probes.connectivity import Uplink
+from collector.probes.dns import DnsProber
+from collector.probes.http import HttpProber
+from collector.probes.icmp import IcmpProber
+from collector.probes.runner import Runner
+from collector.probes.tcp import TcpProber
+from collector.probes.tls import TlsProber
+from collector.probes.tools import ProbeTools, open_tools
+from collector.recorder import Recorder
+from collector.signals.exposition import SnapshotCollector
+from collector.signals.meters import CollectorMeters
+from collector.snapshot import Snapshot
+from collector.store.store import Store, open_store
+from collector.watch import Watch
+from common.health import CHECKS, Check, CheckFailed
+from common.observe import observe
+from common.service_key import service_key
+from common.settings import Settings
+from common.telemetry import Telemetry
+
+
+def probers(tools: ProbeTools) -> dict[str, Prober[Any]]:
+    """A new type of probe is a new file and one line here."""
+    return {
+        "http": HttpProber(tools),
+        "tcp": TcpProber(tools),
+        "dns": DnsProber(tools),
+        "tls": TlsProber(tools),
+        "icmp": IcmpProber(tools),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """Where the configuration came from, and the event that asks to read it again."""
+
+    path: Path | None = None
+    requested: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def create_app(
+    settings: Settings, telemetry: Telemetry, *, version: str, reload: Reload
+) -> web.Application:
+    middlewares = [observe(telemetry), problems]
+    if settings.collector_requires_key:
+        middlewares.append(require_key(service_key(settings)))
+    app = web.Application(middlewares=middlewares)
+    app[keys.SETTINGS] = settings
+    app[keys.TELEMETRY] = telemetry
+    app[CHECKS] = []
+    app.add_routes(ROUTES)
+    app.cleanup_ctx.append(_telemetry_ctx)
+    app.cleanup_ctx.append(_store_ctx)
+    app.cleanup_ctx.append(_watching_ctx(reload, CollectorMeters(telemetry.registry, version)))
+    return app
+
+
+@asynccontextmanager
+async def _telemetry_ctx(app: web.Application) -> AsyncIterator[None]:
+    registry = app[keys.TELEMETRY].registry
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(app[keys.TELEMETRY].shut_down)
+
+
+@asynccontextmanager
+async def _store_ctx(app: web.Application) -> AsyncIterator[None]:
+    path = app[keys.SETTINGS].collector.data.absolute()
+    async with open_store(path, app[keys.TELEMETRY]) as store:
+        app[keys.STORE] = store
+        app[CHECKS].append(Check(name="store", critical=True, run=_store_check(store)))
+        yield
+
+
+def _store_check(store: Store) -> Callable[[], Awaitable[str]]:
+    async def check() -> str:
+        try:
+            await store.ping()
+        except StoreError as error:
+            raise CheckFailed(str(error)) from None
+        return f"{store.path.name}, {store.size_bytes()} bytes"
+
+    return check
+
+
+def _watching_ctx(
+    reload: Reload, meters: CollectorMeters
+) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def context(app: web.Application) -> AsyncIterator[None]:
+        settings, store, telemetry = app[keys.SETTINGS], app[keys.STORE], app[keys.TELEMETRY]
+        snapshot = app[keys.SNAPSHOT] = Snapshot()
+        recorder = Recorder(store, snapshot, meters)
+        uplink = Uplink(settings.collector.connectivity)
+        telemetry.registry.register(
+            SnapshotCollector(snapshot, store_bytes=store.size_bytes, uplink=lambda: uplink.is_up)
+        )
+        async with (
+            open_redis(settings) as redis,
+            open_tools() as tools,
+            asyncio.TaskGroup() as group,
+        ):
+            app[CHECKS].append(Check(name="redis", critical=False, run=redis.check))
+            runner = Runner(probers(tools), uplink, telemetry.tracer, recorder.pending)
+            watch = Watch(runner, recorder, snapshot, meters)
+            await watch.start(group, settings)
+            loops = [
+                group.create_task(recorder.keep_flushing()),
+                group.create_task(watch.keep_reloading(reload.requested, reload.path, settings)),
+                group.create_task(platform.keep_reading(redis.client, store, snapshot)),
+                group.create_task(
+                    host.keep_sampling(store, snapshot, settings.collector.host_interval_seconds)
+                ),
+            ]
+            yield
+            watch.stop()
+            for task in loops:
+                task.cancel()
+        await recorder.flush()
+
+    return context

@@ -1,0 +1,71 @@
+"""What the web app reports of its people, taken up from Redis."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import msgspec
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from collector.errors import StoreError
+from collector.model.sample import Sample
+from collector.snapshot import Snapshot
+from collector.store.batches import samples_batches
+from collector.store.store import Store
+from common.platform_report import INTERVAL_SECONDS, KEY, STALE_SECONDS, PlatformReport
+
+FIRST_LOOK_SECONDS = 2.0
+log = structlog.get_logger(__name__)
+
+
+async def keep_reading(redis: Redis, store: Store, snapshot: Snapshot) -> None:
+    """Take up the report every interval; each report is written to the store once."""
+    pause = FIRST_LOOK_SECONDS
+    while True:
+        await asyncio.sleep(pause)
+        before = snapshot.platform
+        await _read(redis, snapshot)
+        if snapshot.platform is not None:
+            pause = INTERVAL_SECONDS
+            if snapshot.platform != before:
+                await _write(store, snapshot.platform)
+
+
+async def _read(redis: Redis, snapshot: Snapshot) -> None:
+    report, problem = None, None
+    try:
+        body = await redis.get(KEY)
+        if body is None:
+            problem = "the web app has not reported its users"
+        else:
+            report = msgspec.json.decode(body, type=PlatformReport)
+    except RedisError as error:
+        problem = f"Redis does not answer: {error}"
+    except msgspec.DecodeError as error:
+        problem = f"the web app's report cannot be read: {error}"
+    if report is not None and _age_seconds(report) > STALE_SECONDS:
+        report, problem = None, f"the web app reported last at {report.measured_at:%H:%M:%S} UTC"
+    snapshot.platform, snapshot.platform_problem = report, problem
+
+
+def _age_seconds(report: PlatformReport) -> float:
+    return (datetime.now(UTC) - report.measured_at).total_seconds()
+
+
+async def _write(store: Store, report: PlatformReport) -> None:
+    at = report.measured_at
+    samples = [
+        Sample(
+            "platform_users",
+            (("role", user.role), ("state", user.state), ("tier", user.tier)),
+            at,
+            user.count,
+        )
+        for user in report.users
+    ]
+    samples.append(Sample("platform_sessions_active", (), at, report.sessions_active))
+    try:
+        await store.append(*samples_batches(samples))
+    except StoreError as error:
+        log.warning("samples lost", count=len(samples), error=str(error))

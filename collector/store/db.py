@@ -1,0 +1,53 @@
+"""The only place that opens DuckDB."""
+
+from pathlib import Path
+
+import duckdb
+
+from collector.errors import StoreError
+
+# Two threads, because a collector shares a small machine with what it watches.
+CONFIG: dict[str, str | bool | int | float | list[str]] = {"threads": 2, "memory_limit": "512MB"}
+
+
+def open_database(path: Path) -> duckdb.DuckDBPyConnection:
+    """Open or create the store's file; blocks. Raises StoreError with what to do about it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error.strerror or str(error)) from None
+    try:
+        connection = duckdb.connect(str(path), config=CONFIG)
+        connection.execute("SET GLOBAL TimeZone = 'UTC'")
+    except duckdb.Error as error:
+        raise explain(path, error) from error
+    return connection
+
+
+def explain(path: Path, error: duckdb.Error) -> StoreError:
+    """DuckDB's complaint in the words of someone who has to act on it."""
+    text = str(error)
+    if "Conflicting lock" in text:
+        holder = text.partition("held in ")[2].partition(". See")[0]
+        return StoreError(
+            str(path),
+            why=f"another process has it open ({holder})",
+            remedy="stop that process or set collector.data to another file",
+        )
+    if "Permission denied" in text or "Read-only file system" in text:
+        return _unwritable(path, text.rpartition(": ")[2])
+    if any(sign in text for sign in ("not a valid DuckDB", "Corrupt", "enough bytes", "checksum")):
+        return StoreError(
+            str(path),
+            why="the file is damaged or is not a DuckDB file",
+            remedy="move it away and put a backup in its place, or start with a new file",
+        )
+    return StoreError(str(path), why=text, remedy="check the file, the disk and its free space")
+
+
+def _unwritable(path: Path, why: str) -> StoreError:
+    return StoreError(
+        str(path),
+        why=f"the data folder cannot be written ({why})",
+        remedy=f"give this user write permission on {path.parent} or set collector.data",
+    )
