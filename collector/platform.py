@@ -21,32 +21,36 @@ log = structlog.get_logger(__name__)
 
 async def keep_reading(redis: Redis, store: Store, snapshot: Snapshot) -> None:
     """Take up the report every interval; each report is written to the store once."""
-    pause = FIRST_LOOK_SECONDS
     while True:
-        await asyncio.sleep(pause)
+        await asyncio.sleep(FIRST_LOOK_SECONDS if snapshot.platform is None else INTERVAL_SECONDS)
         before = snapshot.platform
         await _read(redis, snapshot)
-        if snapshot.platform is not None:
-            pause = INTERVAL_SECONDS
-            if snapshot.platform != before:
-                await _write(store, snapshot.platform)
+        report = snapshot.platform
+        if report is not None and report != before:
+            await _write(store, report)
 
 
 async def _read(redis: Redis, snapshot: Snapshot) -> None:
-    report, problem = None, None
+    snapshot.platform = None
     try:
         body = await redis.get(KEY)
-        if body is None:
-            problem = "the web app has not reported its users"
-        else:
-            report = msgspec.json.decode(body, type=PlatformReport)
-    except RedisError as error:
-        problem = f"Redis does not answer: {error}"
+    except (RedisError, OSError) as error:
+        snapshot.platform_problem = f"Redis does not answer: {error}"
+        return
+    if body is None:
+        snapshot.platform_problem = "the web app has not reported its users"
+        return
+    try:
+        report = msgspec.json.decode(body, type=PlatformReport)
     except msgspec.DecodeError as error:
-        problem = f"the web app's report cannot be read: {error}"
-    if report is not None and _age_seconds(report) > STALE_SECONDS:
-        report, problem = None, f"the web app reported last at {report.measured_at:%H:%M:%S} UTC"
-    snapshot.platform, snapshot.platform_problem = report, problem
+        snapshot.platform_problem = f"the web app's report cannot be read: {error}"
+        return
+    if _age_seconds(report) > STALE_SECONDS:
+        snapshot.platform_problem = (
+            f"the web app reported last at {report.measured_at:%H:%M:%S} UTC"
+        )
+        return
+    snapshot.platform, snapshot.platform_problem = report, None
 
 
 def _age_seconds(report: PlatformReport) -> float:

@@ -33,9 +33,8 @@ class Recorder:
 
     async def resume(self, probes: Iterable[Probe]) -> None:
         """Take up the incidents that were open when the last process ended."""
-        self._snapshot.incidents = {
-            event.name: event for event in await open_incidents(self._store)
-        }
+        opened = await open_incidents(self._store)
+        self._snapshot.incidents = {event.name: event for event in opened}
         await self.watch(probes)
 
     async def watch(self, probes: Iterable[Probe]) -> None:
@@ -70,9 +69,8 @@ class Recorder:
             self._snapshot.incidents[event.name] = event
         else:
             self._snapshot.incidents.pop(event.name, None)
-        log.warning(
-            f"incident {event.kind}", name=event.name, cause=event.cause, detail=event.detail
-        )
+        sentence = "incident opened" if event.kind == "opened" else "incident closed"
+        log.warning(sentence, name=event.name, cause=event.cause, detail=event.detail)
 
     async def keep_flushing(self) -> None:
         while True:
@@ -93,4 +91,4 @@ class Recorder:
             if excess > 0:
                 del self._held[:excess]
                 self._meters.results_lost.inc(excess)
-                log.error("results lost", count=excess)
+                log.critical("results lost", count=excess)

@@ -53,7 +53,7 @@ class Watch:
                 fresh = load(path)
             except DhmonError as error:
                 self._meters.config_read(successful=False, at=time.time())
-                log.error("configuration refused, the old one stays", error=str(error))  # noqa: TRY400
+                log.warning("configuration refused, the old one stays", error=str(error))
                 continue
             await self._apply(fresh)
             _tell_what_needs_a_restart(running, fresh)

@@ -1,4 +1,4 @@
-"""Structured logs: JSON for machines, one coloured line for people; both with trace and request id."""
+"""Structured logs: JSON for machines, coloured lines for people, both with trace and request id."""
 
 import logging
 import os

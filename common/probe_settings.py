@@ -102,7 +102,7 @@ class ProbeBase(Strict):
         needed = self.timeout_seconds * (self.retries + 1) + RETRY_PAUSE_SECONDS * self.retries
         if needed > self.interval_seconds:
             raise ValueError(
-                f"expected interval ≥ timeout × (retries + 1) + 1s × retries"
+                f"expected interval ≥ timeout * (retries + 1) + 1s * retries"
                 f" = {format_duration(needed)}: raise interval, or lower timeout or retries"
             )
         return self

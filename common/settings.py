@@ -1,4 +1,4 @@
-"""The whole configuration: `monitor.toml`, then `DHMON_*` environment variables, checked at once."""
+"""The whole configuration: `monitor.toml`, then `DHMON_*` variables, checked at once."""
 
 import os
 import tomllib
@@ -27,7 +27,7 @@ ENV_PREFIX = "DHMON_"
 DEFAULT_PATH = Path("monitor.toml")
 
 
-SECRET_EXPECTED = 'expected "env:NAME" or "file:/path", never the secret itself'
+REFERENCE_EXPECTED = 'expected "env:NAME" or "file:/path", never the secret itself'
 
 
 def _read_secret(reference: object) -> object:
@@ -44,7 +44,7 @@ def _read_secret(reference: object) -> object:
             return Path(where).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise ValueError(f"expected a readable file: {error.strerror}") from None
-    raise ValueError(SECRET_EXPECTED)
+    raise ValueError(REFERENCE_EXPECTED)
 
 
 def _parse_retention(value: object) -> float:
@@ -111,7 +111,7 @@ class RedisSettings(Strict):
 
 
 class OtelSettings(Strict):
-    """`endpoint`: OTLP/HTTP base URL; empty = off. `sample_ratio`: share of traces that are kept."""
+    """`endpoint`: OTLP/HTTP base URL; empty = off. `sample_ratio`: share of traces kept."""
 
     endpoint: str = ""
     sample_ratio: float = Field(1.0, ge=0, le=1)
@@ -275,7 +275,7 @@ def _describe(path: Path, problem: Any) -> str:
         return f"{source}: required, and missing"
     if problem["type"] == "extra_forbidden":
         return f"{source}: unknown key; see docs/configuration.md"
-    shows_no_value = isinstance(problem["input"], dict | Strict) or message == SECRET_EXPECTED
+    shows_no_value = isinstance(problem["input"], dict | Strict) or message == REFERENCE_EXPECTED
     if not location or shows_no_value:
         return f"{source}: {message}"
     return f"{source} = {problem['input']!r}: {message}"

@@ -21,7 +21,7 @@ class Timing:
     """One duration, recorded under both names: `http.server.request.duration` and its translation.
 
     Attributes of a measurement are OpenTelemetry's ("http.route"); the labels are the same with
-    underscores. An attribute that is missing becomes an empty label, which Prometheus reads as none.
+    underscores. A missing attribute becomes an empty label, which Prometheus reads as none.
     """
 
     def __init__(

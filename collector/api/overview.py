@@ -1,4 +1,4 @@
-"""`GET /api/v1/overview`: every number with its window and time, or the reason why there is none."""
+"""`GET /api/v1/overview`: each number with its window and time, or why there is none."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
