@@ -19,7 +19,7 @@ from collector.errors import StoreError
 from collector.probes.base import Prober
 from collector.probes.connectivity import Uplink
 from collector.probes.dns import DnsProber
-from collector.probes.http import HttpProber
+from collector.probes.http import HttpProber, open_http_prober
 from collector.probes.icmp import IcmpProber
 from collector.probes.runner import Runner
 from collector.probes.tcp import TcpProber
@@ -38,10 +38,10 @@ from common.settings import Settings
 from common.telemetry import Telemetry
 
 
-def probers(tools: ProbeTools) -> dict[str, Prober[Any]]:
+def probers(tools: ProbeTools, http: HttpProber) -> dict[str, Prober[Any]]:
     """A new type of probe is a new file and one line here."""
     return {
-        "http": HttpProber(tools),
+        "http": http,
         "tcp": TcpProber(tools),
         "dns": DnsProber(tools),
         "tls": TlsProber(tools),
@@ -120,10 +120,11 @@ def _watching_ctx(
         async with (
             open_redis(settings) as redis,
             open_tools() as tools,
+            open_http_prober(tools) as http,
             asyncio.TaskGroup() as group,
         ):
             app[CHECKS].append(Check(name="redis", critical=False, run=redis.check))
-            runner = Runner(probers(tools), uplink, telemetry.tracer, recorder.pending)
+            runner = Runner(probers(tools, http), uplink, telemetry.tracer, recorder.pending)
             watch = Watch(runner, recorder, snapshot, meters)
             await watch.start(group, settings)
             loops = [

@@ -1,0 +1,87 @@
+"""What a target's answer is held against."""
+
+import json
+import re
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+
+from collector.model.observation import Observation, ProbeFailure
+from common.duration import format_duration
+from common.probe_settings import HttpExpectation
+
+SHOWN_CHARACTERS = 80
+
+
+def check_status(status: int, expect: HttpExpectation) -> None:
+    """Without any expected status, every 2xx will do."""
+    if expect.status and status not in expect.status:
+        wanted = " or ".join(str(code) for code in expect.status)
+        raise ProbeFailure("status", f"expected status {wanted}, got {status}")
+    if not expect.status and not 200 <= status < 300:
+        raise ProbeFailure("status", f"expected a status from 200 to 299, got {status}")
+
+
+def check_headers(headers: Mapping[str, str], expect: HttpExpectation, seen: Observation) -> None:
+    for name, pattern in expect.header.items():
+        value = headers.get(name)
+        if value is None:
+            raise ProbeFailure("header", f"expected the header {name}, there is none")
+        if not re.search(pattern, value):
+            seen.failed_due_to_regex = True
+            detail = f"expected the header {name} to match {pattern!r}, got {shown(value)}"
+            raise ProbeFailure("header", detail)
+
+
+def check_body(body: bytes, expect: HttpExpectation, seen: Observation) -> None:
+    if expect.body is not None:
+        text = body.decode("utf-8", "replace")
+        if not re.search(expect.body, text):
+            seen.failed_due_to_regex = True
+            detail = f"expected the body to match {expect.body!r}, got {shown(text)}"
+            raise ProbeFailure("body", detail)
+    if expect.json_values:
+        _check_json(body, expect)
+
+
+def _check_json(body: bytes, expect: HttpExpectation) -> None:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        detail = f"expected JSON, got {shown(body.decode('utf-8', 'replace'))}"
+        raise ProbeFailure("json", detail) from None
+    for path, wanted in expect.json_values.items():
+        try:
+            found = _compiled(path).search(document)
+        except JMESPathError as error:
+            raise ProbeFailure("json", f"{path} cannot be evaluated: {error}") from None
+        if not _equal(found, wanted):
+            detail = f"expected {path} to be {wanted!r}, got {shown(json.dumps(found))}"
+            raise ProbeFailure("json", detail)
+
+
+def _equal(found: object, wanted: object) -> bool:
+    """As JSON has it: 1 is 1.0, but true is not 1, though in Python it is."""
+    return found == wanted and isinstance(found, bool) == isinstance(wanted, bool)
+
+
+@lru_cache(maxsize=1024)
+def _compiled(path: str) -> Any:
+    return jmespath.compile(path)
+
+
+def check_latency(started: float, wanted_seconds: float | None) -> None:
+    """`started` on the clock of time.perf_counter."""
+    took = time.perf_counter() - started
+    if wanted_seconds is not None and took > wanted_seconds:
+        detail = f"expected an answer within {format_duration(wanted_seconds)}, took {took:.3f} s"
+        raise ProbeFailure("latency", detail)
+
+
+def shown(text: str) -> str:
+    """The beginning of what a target said: enough to recognise it, too little to leak much."""
+    return repr(text[:SHOWN_CHARACTERS] + ("…" if len(text) > SHOWN_CHARACTERS else ""))
