@@ -3,22 +3,27 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Never
+from urllib.parse import quote
 
 import structlog
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import RedisError
 
+from common.background import background
+from common.errors import UsageError
 from common.health import CheckFailed
 from common.settings import Settings
 from common.valkey import embedded_valkey, socket_path
 
+MAX_CONNECTIONS = 64
 COMMAND_TIMEOUT_SECONDS = 2.0
-WATCH_SECONDS = 5.0
+# Below the limit of a health check, so that its answer names the address.
+CHECK_SECONDS = 1.5
+WATCH_SECONDS = 2.0
 LOST_WATCH_SECONDS = 0.5
-# An embedded server that is just starting is not lost.
-FAILURES_BEFORE_A_WORD = 4
 log = structlog.get_logger(__name__)
 
 
@@ -37,27 +42,30 @@ class RedisLink:
     async def check(self) -> str:
         """The server's version and address. Raises CheckFailed when it does not answer."""
         try:
-            about = await self.client.info("server")
+            async with asyncio.timeout(CHECK_SECONDS):
+                about = await self.client.info("server")
+        except TimeoutError:
+            why = f"no answer within {CHECK_SECONDS:g} s"
+            raise CheckFailed(f"redis at {self.address}: {why}; being retried") from None
         except (RedisError, OSError) as error:
-            raise CheckFailed(f"{self.address} does not answer ({error}); being retried") from None
-        return f"{about.get('server_name', 'redis')} {about['redis_version']} at {self.address}"
+            raise CheckFailed(f"redis at {self.address}: {error}; being retried") from None
+        if "valkey_version" in about:
+            return f"valkey {about['valkey_version']} at {self.address}"
+        return f"redis {about['redis_version']} at {self.address}"
 
-    async def keep_watching(self) -> None:
+    async def keep_watching(self) -> Never:
         """Say once when the server is lost, and once when it is back."""
-        failures = 0
         while True:
             try:
                 await self.client.ping()
             except (RedisError, OSError) as error:
+                if self.is_up is not False:
+                    log.warning("redis lost", address=self.address, error=str(error))
                 self.is_up = False
-                failures += 1
-                if failures == FAILURES_BEFORE_A_WORD:
-                    log.warning("redis lost, being retried", address=self.address, error=str(error))
             else:
-                if failures >= FAILURES_BEFORE_A_WORD:
+                if self.is_up is False:
                     log.info("redis back", address=self.address)
                 self.is_up = True
-                failures = 0
             await asyncio.sleep(WATCH_SECONDS if self.is_up else LOST_WATCH_SECONDS)
 
 
@@ -66,31 +74,40 @@ async def open_redis(settings: Settings) -> AsyncIterator[RedisLink]:
     """The configured server, or the embedded one, started or joined.
 
     Never fails because the server is away: the link shows it, and comes back by itself.
+    Raises DhmonError when the embedded one cannot be had, UsageError for a URL that is none.
     """
     async with AsyncExitStack() as stack:
         if settings.redis.url == "embedded":
             await stack.enter_async_context(embedded_valkey(settings.data_directory))
-        client = _client(settings)
-        stack.push_async_callback(client.aclose)
+        client = await stack.enter_async_context(_client(settings))
         link = RedisLink(client, _address(client))
-        async with asyncio.TaskGroup() as group:
-            watching = group.create_task(link.keep_watching(), name="redis watch")
-            yield link
-            watching.cancel()
+        await stack.enter_async_context(background(link.keep_watching(), name="redis watch"))
+        yield link
 
 
 def _client(settings: Settings) -> Redis:
     url = settings.redis.url
     if url == "embedded":
-        url = f"unix://{socket_path(settings.data_directory)}"
-    return Redis.from_url(
-        url,
-        socket_timeout=COMMAND_TIMEOUT_SECONDS,
-        socket_connect_timeout=COMMAND_TIMEOUT_SECONDS,
-        retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.2), retries=2),
-        health_check_interval=30,
-        max_connections=64,
-    )
+        url = f"unix://{quote(str(socket_path(settings.data_directory)))}"
+    try:
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=MAX_CONNECTIONS,
+            timeout=COMMAND_TIMEOUT_SECONDS,
+            socket_timeout=COMMAND_TIMEOUT_SECONDS,
+            socket_connect_timeout=COMMAND_TIMEOUT_SECONDS,
+            # Bridges the restart of a server, which takes a few tenths of a second.
+            retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), retries=3),
+            health_check_interval=30,
+        )
+    except ValueError:
+        # Without its reason, which may quote a part of the password.
+        raise UsageError(
+            "redis.url",
+            why="it is not a URL that can be read",
+            remedy="write redis://user:password@host:port/0, special characters percent-encoded",
+        ) from None
+    return Redis.from_pool(pool)
 
 
 def _address(client: Redis) -> str:

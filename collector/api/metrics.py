@@ -1,31 +1,13 @@
-"""`GET /metrics`, rendered off the event loop."""
-
-import asyncio
-import gzip
+"""`GET /metrics`, and a page that leads there."""
 
 from aiohttp import web
 
 from collector import keys
-from collector.signals.exposition import render
-
-GZIP_LEVEL = 1
+from common.exposition import metrics_response
 
 
 async def metrics(request: web.Request) -> web.Response:
-    """Prometheus text or OpenMetrics by `Accept`, gzip by `Accept-Encoding`."""
-    wants_gzip = "gzip" in request.headers.get("Accept-Encoding", "")
-    body, content_type = await asyncio.to_thread(
-        _render, request, request.headers.get("Accept", ""), wants_gzip
-    )
-    headers = {"Content-Type": content_type, "Vary": "Accept, Accept-Encoding"}
-    if wants_gzip:
-        headers["Content-Encoding"] = "gzip"
-    return web.Response(body=body, headers=headers)
-
-
-def _render(request: web.Request, accept: str, wants_gzip: bool) -> tuple[bytes, str]:
-    body, content_type = render(request.app[keys.TELEMETRY].registry, accept)
-    return (gzip.compress(body, GZIP_LEVEL) if wants_gzip else body), content_type
+    return await metrics_response(request, request.app[keys.TELEMETRY].registry)
 
 
 async def index(request: web.Request) -> web.Response:

@@ -3,9 +3,7 @@ disappears."""
 
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from collector.model.result import STATES
@@ -125,9 +123,3 @@ class SnapshotCollector(Collector):
 
 def _identity(probe: Probe) -> list[str]:
     return [probe.target, probe.name, probe.type, probe.region]
-
-
-def render(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
-    """The body and its content type, as the Accept header asks; blocks while it renders."""
-    encode, content_type = choose_encoder(accept)
-    return encode(registry), content_type

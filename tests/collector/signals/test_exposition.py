@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
@@ -17,7 +18,7 @@ from collector.model.observation import (
     Phases,
     TlsFacts,
 )
-from collector.signals.exposition import SnapshotCollector, render
+from collector.signals.exposition import SnapshotCollector
 from collector.signals.probe_metrics import PROBE_FAMILIES, measures
 from collector.snapshot import Snapshot
 from common.platform_report import PlatformReport, UserCount
@@ -66,6 +67,11 @@ def registry(snapshot: Snapshot) -> Iterator[CollectorRegistry]:
     registry = CollectorRegistry()
     registry.register(SnapshotCollector(snapshot, store_bytes=lambda: 4096, uplink=lambda: None))
     yield registry
+
+
+def render(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type
 
 
 SHOP = {"instance": "http://shop.example/", "name": "shop", "module": "http", "region": ""}
