@@ -1,0 +1,14 @@
+"""What tests of several packages share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers.stack import Stack, running_stack
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Collector, Prometheus and Alertmanager at work; made once, only read by tests."""
+    with running_stack(tmp_path_factory.mktemp("stack")) as running:
+        yield running
