@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from common.redis import open_redis
 from prometheus_client import GCCollector, PlatformCollector, ProcessCollector
 
 from collector import host, keys, platform
@@ -31,8 +30,10 @@ from collector.signals.meters import CollectorMeters
 from collector.snapshot import Snapshot
 from collector.store.store import Store, open_store
 from collector.watch import Watch
+from common.background import background
 from common.health import CHECKS, Check, CheckFailed
 from common.observe import observe
+from common.redis import open_redis
 from common.service_key import service_key
 from common.settings import Settings
 from common.telemetry import Telemetry
@@ -122,23 +123,22 @@ def _watching_ctx(
             open_tools() as tools,
             open_http_prober(tools) as http,
             asyncio.TaskGroup() as group,
+            AsyncExitStack() as loops,
         ):
             app[CHECKS].append(Check(name="redis", critical=False, run=redis.check))
             runner = Runner(probers(tools, http), uplink, telemetry.tracer, recorder.pending)
             watch = Watch(runner, recorder, snapshot, meters)
             await watch.start(group, settings)
-            loops = [
-                group.create_task(recorder.keep_flushing()),
-                group.create_task(watch.keep_reloading(reload.requested, reload.path, settings)),
-                group.create_task(platform.keep_reading(redis.client, store, snapshot)),
-                group.create_task(
-                    host.keep_sampling(store, snapshot, settings.collector.host_interval_seconds)
-                ),
-            ]
+            interval = settings.collector.host_interval_seconds
+            for name, loop in {
+                "flush": recorder.keep_flushing(),
+                "reload": watch.keep_reloading(reload.requested, reload.path, settings),
+                "platform": platform.keep_reading(redis.client, store, snapshot),
+                "host": host.keep_sampling(store, snapshot, interval),
+            }.items():
+                await loops.enter_async_context(background(loop, name=name))
             yield
             watch.stop()
-            for task in loops:
-                task.cancel()
         await recorder.flush()
 
     return context

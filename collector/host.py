@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Never
 
 import psutil
 import structlog
@@ -92,7 +93,7 @@ def _disks() -> Reading:
         yield "system_disk_io_bytes_total", (("direction", direction),), count
 
 
-async def keep_sampling(store: Store, snapshot: Snapshot, interval_seconds: float) -> None:
+async def keep_sampling(store: Store, snapshot: Snapshot, interval_seconds: float) -> Never:
     """Read the host every interval on the monotonic clock, keep it for scrapes and write it."""
     loop = asyncio.get_running_loop()
     await asyncio.to_thread(read_host)

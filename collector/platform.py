@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Never
 
 import msgspec
 import structlog
@@ -19,7 +20,7 @@ FIRST_LOOK_SECONDS = 2.0
 log = structlog.get_logger(__name__)
 
 
-async def keep_reading(redis: Redis, store: Store, snapshot: Snapshot) -> None:
+async def keep_reading(redis: Redis, store: Store, snapshot: Snapshot) -> Never:
     """Take up the report every interval; each report is written to the store once."""
     while True:
         await asyncio.sleep(FIRST_LOOK_SECONDS if snapshot.platform is None else INTERVAL_SECONDS)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Never
 
 import structlog
 
@@ -72,7 +73,7 @@ class Recorder:
         sentence = "incident opened" if event.kind == "opened" else "incident closed"
         log.warning(sentence, name=event.name, cause=event.cause, detail=event.detail)
 
-    async def keep_flushing(self) -> None:
+    async def keep_flushing(self) -> Never:
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
             await self.flush()

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from pathlib import Path
+from typing import Never
 
 import structlog
 
@@ -44,7 +45,7 @@ class Watch:
 
     async def keep_reloading(
         self, requested: asyncio.Event, path: Path | None, running: Settings
-    ) -> None:
+    ) -> Never:
         """On each request read the file again; a bad one is refused and the old one stays."""
         while True:
             await requested.wait()
