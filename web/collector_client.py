@@ -1,35 +1,32 @@
 """The collector, asked over HTTP."""
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import msgspec
-from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar
-from opentelemetry import propagate
-from opentelemetry.trace import SpanKind, StatusCode
+from aiohttp import ClientConnectionError, ClientError, ClientSession, ClientTimeout, DummyCookieJar
+from opentelemetry import propagate, trace
 from yarl import URL
 
-from common.errors import DhmonError
+from common.errors import UsageError
+from common.health import CheckFailed
 from common.overview import Overview
 from common.service_key import service_key
 from common.settings import Settings
 from common.telemetry import Telemetry
+from web.errors import CollectorError
 
 TIMEOUT = ClientTimeout(total=2)
-
-
-class CollectorError(DhmonError):
-    """The collector does not answer, or not with what was asked for."""
+Attributes = dict[str, str | int]
 
 
 class CollectorClient:
-    """One session for the program's life."""
+    """What the collector knows. Its methods answer or raise within two seconds."""
 
-    def __init__(self, session: ClientSession, base: URL, key: str, telemetry: Telemetry) -> None:
+    def __init__(self, session: ClientSession, base: URL, telemetry: Telemetry) -> None:
         self._session = session
         self._base = base
-        self._authorization = {"Authorization": f"Bearer {key}"}
         self._telemetry = telemetry
 
     async def overview(self) -> Overview:
@@ -38,47 +35,56 @@ class CollectorClient:
         try:
             return msgspec.json.decode(body, type=Overview)
         except msgspec.DecodeError as error:
-            raise self._error(f"its answer cannot be read: {error}") from error
+            raise self._error(f"gave an answer that cannot be read ({error})") from error
 
-    async def is_alive(self) -> str:
-        """Where it answers. Raises CollectorError."""
-        await self._get("/healthz")
+    async def check(self) -> str:
+        """Where it answers. Raises CheckFailed."""
+        try:
+            await self._get("/healthz")
+        except CollectorError as error:
+            raise CheckFailed(str(error)) from None
         return f"answers at {self._base}"
 
     async def _get(self, path: str) -> bytes:
-        attributes: dict[str, str | int] = {
-            "http.request.method": "GET",
+        headers: dict[str, str] = {}
+        with self._measured("GET") as attributes:
+            if self._telemetry.enabled:
+                propagate.inject(headers)
+            try:
+                async with self._session.get(self._base / path[1:], headers=headers) as response:
+                    attributes["http.response.status_code"] = response.status
+                    body = await response.read()
+            except (ClientError, TimeoutError) as error:
+                attributes["error.type"] = type(error).__name__
+                raise self._error(_spelled(error)) from error
+            if response.status != 200:
+                attributes["error.type"] = str(response.status)
+                raise self._error(f"answered with status {response.status}")
+        return body
+
+    @contextmanager
+    def _measured(self, method: str) -> Iterator[Attributes]:
+        """A span and a duration; what is learnt on the way goes into the attributes."""
+        attributes: Attributes = {
+            "http.request.method": method,
             "server.address": self._base.host or "",
             "server.port": self._base.port or 0,
         }
-        started = time.perf_counter()
         with self._telemetry.tracer.start_as_current_span(
-            "GET", kind=SpanKind.CLIENT, attributes=attributes
+            method, kind=trace.SpanKind.CLIENT, record_exception=False
         ) as span:
+            started = time.perf_counter()
             try:
-                status, body = await self._request(path)
-                attributes["http.response.status_code"] = status
-            except (ClientError, TimeoutError) as error:
-                attributes["error.type"] = type(error).__name__
-                span.set_status(StatusCode.ERROR)
-                raise self._error("it does not answer") from error
+                yield attributes
             finally:
-                seconds = time.perf_counter() - started
-                self._telemetry.http_client.record(seconds, attributes)
-        if status != 200:
-            raise self._error(f"it answers with status {status}")
-        return body
-
-    async def _request(self, path: str) -> tuple[int, bytes]:
-        headers = dict(self._authorization)
-        if self._telemetry.enabled:
-            propagate.inject(headers)
-        async with self._session.get(self._base.with_path(path), headers=headers) as response:
-            return response.status, await response.read()
+                self._telemetry.http_client.record(time.perf_counter() - started, attributes)
+                span.set_attributes(attributes)
 
     def _error(self, why: str) -> CollectorError:
         return CollectorError(
-            f"the collector at {self._base}", why=why, remedy="start it with `dhmon collector`"
+            f"the collector at {self._base}",
+            why=why,
+            remedy="see that it runs there and that both have the same service key",
         )
 
 
@@ -86,6 +92,34 @@ class CollectorClient:
 async def open_collector(
     settings: Settings, telemetry: Telemetry
 ) -> AsyncIterator[CollectorClient]:
-    async with ClientSession(timeout=TIMEOUT, cookie_jar=DummyCookieJar()) as session:
-        base = URL(settings.collector_url)
-        yield CollectorClient(session, base, service_key(settings), telemetry)
+    """Raises UsageError when the address is none."""
+    async with ClientSession(
+        timeout=TIMEOUT,
+        cookie_jar=DummyCookieJar(),
+        headers={"Authorization": f"Bearer {service_key(settings)}"},
+    ) as session:
+        yield CollectorClient(session, _base(settings.collector_url), telemetry)
+
+
+def _spelled(error: ClientError | TimeoutError) -> str:
+    match error:
+        case TimeoutError():
+            return f"gave no answer within {TIMEOUT.total:g} s"
+        case ClientConnectionError():
+            return "cannot be reached"
+        case _:
+            return "gave an answer that is not HTTP"
+
+
+def _base(address: str) -> URL:
+    try:
+        url = URL(address)
+    except ValueError:
+        url = URL()
+    if url.scheme not in ("http", "https") or not url.host:
+        raise UsageError(
+            f"web.collector_url = {address}",
+            why="it is not an HTTP address",
+            remedy='write it like "http://127.0.0.1:8090"',
+        )
+    return url

@@ -3,16 +3,16 @@
 import asyncio
 import fcntl
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, ExceptionContext, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -20,29 +20,28 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 
-from common.errors import DhmonError
+from common.errors import DhmonError, UsageError
+from common.health import CheckFailed
+from common.telemetry import Timing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 0x6468_6D6F_6E  # "dhmon": the advisory lock's number in PostgreSQL
 BUSY_SECONDS = 10
 
 Database = async_sessionmaker[AsyncSession]
-# Told of every statement: database system, operation, seconds.
-OnStatement = Callable[[str, str, float], None]
 
 
 @asynccontextmanager
-async def open_database(
-    address: str, on_statement: OnStatement | None = None
-) -> AsyncIterator[Database]:
-    """Sessions on the database at `address`, which is migrated first.
+async def open_database(address: str, timing: Timing | None = None) -> AsyncIterator[Database]:
+    """Sessions on the database at `address` (see `web.database`), which is migrated first.
 
+    Every statement is recorded in `timing`.
     Raises DhmonError when it cannot be opened or is newer than this code.
     """
     url = async_url(address)
     engine = _engine(url)
-    if on_statement is not None:
-        _measure(engine, on_statement)
+    if timing is not None:
+        _measure(engine, timing)
     try:
         await _migrate(engine, url)
         yield async_sessionmaker(engine, expire_on_commit=False)
@@ -50,9 +49,27 @@ async def open_database(
         await engine.dispose()
 
 
+async def check_database(database: Database) -> str:
+    """The kind of database. Raises CheckFailed when it does not answer."""
+    try:
+        async with database() as session:
+            await session.execute(text("SELECT 1"))
+            return session.get_bind().dialect.name
+    except (SQLAlchemyError, OSError) as error:
+        raise CheckFailed(_why(error)) from None
+
+
 def async_url(address: str) -> URL:
     """As configured, with the asynchronous driver."""
-    url = make_url(address)
+    try:
+        url = make_url(address)
+    except (ArgumentError, ValueError):
+        # Without its reason, which may quote a part of the password.
+        raise UsageError(
+            "web.database",
+            why="it is not a URL that can be read",
+            remedy="write sqlite:///path or postgresql+asyncpg://user:password@host/name",
+        ) from None
     return url.set(drivername="sqlite+aiosqlite") if url.drivername == "sqlite" else url
 
 
@@ -74,12 +91,11 @@ def _engine(url: URL) -> AsyncEngine:
 async def _migrate(engine: AsyncEngine, url: URL) -> None:
     shown = url.database if url.get_backend_name() == "sqlite" else url.render_as_string()
     try:
-        with _one_process_at_a_time(url):
-            async with engine.begin() as connection:
-                if url.get_backend_name() == "postgresql":
-                    lock = text("SELECT pg_advisory_xact_lock(:number)")
-                    await connection.execute(lock, {"number": MIGRATION_LOCK})
-                await connection.run_sync(_upgrade)
+        async with _one_process_at_a_time(url), engine.begin() as connection:
+            if url.get_backend_name() == "postgresql":
+                lock = text("SELECT pg_advisory_xact_lock(:number)")
+                await connection.execute(lock, {"number": MIGRATION_LOCK})
+            await connection.run_sync(_upgrade)
     except CommandError as error:
         raise DhmonError(
             f"web.database = {shown}",
@@ -87,36 +103,48 @@ async def _migrate(engine: AsyncEngine, url: URL) -> None:
             remedy="install that version, or use another database",
         ) from error
     except (SQLAlchemyError, OSError) as error:
-        why = str(getattr(error, "orig", None) or error)
         raise DhmonError(
             f"web.database = {shown}",
-            why=f"it cannot be opened ({why})",
-            remedy="check the path, its permissions and that it is a database",
+            why=f"it cannot be opened ({_why(error)})",
+            remedy="check the address, the permissions, and that there is a database",
         ) from error
 
 
 def _upgrade(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        # Python's driver begins no transaction before DDL: half a migration would stay.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
     config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
 
-@contextmanager
-def _one_process_at_a_time(url: URL) -> Iterator[None]:
+@asynccontextmanager
+async def _one_process_at_a_time(url: URL) -> AsyncIterator[None]:
     """SQLite has no lock that spans Alembic's statements; a file beside it does."""
     if url.get_backend_name() != "sqlite" or not url.database:
         yield
         return
     path = Path(url.database)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with path.with_name(path.name + ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
         yield
 
 
-def _measure(engine: AsyncEngine, on_statement: OnStatement) -> None:
+def _measure(engine: AsyncEngine, timing: Timing) -> None:
     system = engine.dialect.name
+
+    def record(connection: Connection, statement: str, error: BaseException | None) -> None:
+        words = statement.split(maxsplit=1)
+        attributes: dict[str, str | int] = {
+            "db.system.name": system,
+            "db.operation.name": words[0].upper() if words else "",
+        }
+        if error is not None:
+            attributes["error.type"] = type(error).__name__
+        timing.record(time.perf_counter() - connection.info["started"], attributes)
 
     @event.listens_for(engine.sync_engine, "before_cursor_execute")
     def begin(connection: Connection, *rest: object) -> None:
@@ -124,12 +152,13 @@ def _measure(engine: AsyncEngine, on_statement: OnStatement) -> None:
 
     @event.listens_for(engine.sync_engine, "after_cursor_execute")
     def end(connection: Connection, cursor: object, statement: str, *rest: object) -> None:
-        operation = statement.split(maxsplit=1)[0].upper()
-        on_statement(system, operation, time.perf_counter() - connection.info["started"])
+        record(connection, statement, None)
+
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def fail(context: ExceptionContext) -> None:
+        if context.connection is not None and context.statement is not None:
+            record(context.connection, context.statement, context.original_exception)
 
 
-async def ping(database: Database) -> str:
-    """The kind of database, once it has answered."""
-    async with asyncio.timeout(2), database() as session:
-        await session.execute(text("SELECT 1"))
-        return session.get_bind().dialect.name
+def _why(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error)

@@ -1,21 +1,20 @@
-"""What the application carries for its handlers."""
+"""What the application carries for its handlers, and each request for its own."""
 
 from aiohttp import web
 
-from common.redis import RedisLink
 from common.settings import Settings
 from common.telemetry import Telemetry
+from web.auth.passwords import Passwords
 from web.collector_client import CollectorClient
 from web.db import Database
-from web.passwords import Passwords
+from web.models import User
 from web.sessions import SessionStorage
-from web.static_files import StaticFiles
 
 SETTINGS = web.AppKey("SETTINGS", Settings)
 TELEMETRY = web.AppKey("TELEMETRY", Telemetry)
 DATABASE: web.AppKey[Database] = web.AppKey("DATABASE")
-REDIS = web.AppKey("REDIS", RedisLink)
 SESSIONS = web.AppKey("SESSIONS", SessionStorage)
 PASSWORDS = web.AppKey("PASSWORDS", Passwords)
 COLLECTOR = web.AppKey("COLLECTOR", CollectorClient)
-STATIC = web.AppKey("STATIC", StaticFiles)
+# The person who asks; on every page that is not public.
+USER = web.RequestKey("USER", User)

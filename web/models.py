@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from sqlalchemy import DateTime, Dialect, MetaData, String, TypeDecorator
+from sqlalchemy import DateTime, Dialect, Enum, MetaData, String, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -46,6 +46,16 @@ class Base(DeclarativeBase):
     )
 
 
+def _as_text(kind: type[StrEnum]) -> Enum:
+    """Kept as its value in a plain column: a new member needs no migration."""
+    return Enum(
+        kind,
+        native_enum=False,
+        length=16,
+        values_callable=lambda members: [m.value for m in members],
+    )
+
+
 class User(Base):
     """One person; `name` is case-folded, so that "Ann" and "ann" are one."""
 
@@ -54,11 +64,11 @@ class User(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(64), unique=True)
     password_hash: Mapped[str] = mapped_column(String(255))
-    role: Mapped[Role] = mapped_column(String(16))
-    tier: Mapped[Tier] = mapped_column(String(16))
+    role: Mapped[Role] = mapped_column(_as_text(Role))
+    tier: Mapped[Tier] = mapped_column(_as_text(Tier))
     language: Mapped[str | None] = mapped_column(String(8))
-    theme: Mapped[str] = mapped_column(String(8), default="system")
-    is_enabled: Mapped[bool] = mapped_column(default=True)
+    theme: Mapped[str] = mapped_column(String(8))
+    is_enabled: Mapped[bool]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     password_changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_login_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

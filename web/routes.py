@@ -2,25 +2,32 @@
 
 from aiohttp import web
 
+from common.exposition import metrics_response
 from common.health import healthz, readyz
-from web.auth.guard import signed_in
+from web import keys
 from web.auth.handlers import login, login_page, logout, root
-from web.metrics import metrics as prometheus_metrics
-from web.overview.handlers import dashboard, metrics
-from web.static_files import StaticFiles
+from web.overview.handlers import dashboard, overview_json
+from web.static_files import serve
 
 
-def routes(static: StaticFiles) -> list[web.RouteDef]:
-    return [
-        web.get("/", root),
-        web.get("/login", login_page),
-        web.post("/login", login),
-        web.post("/logout", logout),
-        web.get("/admin/dashboard", signed_in(dashboard)),
-        web.get("/admin/api/dashboard/metrics", signed_in(metrics)),
-        web.get("/api/health", healthz),
-        web.get("/healthz", healthz),
-        web.get("/readyz", readyz),
-        web.get("/metrics", prometheus_metrics),
-        web.get("/static/{name}", static.serve),
-    ]
+async def metrics(request: web.Request) -> web.Response:
+    return await metrics_response(request, request.app[keys.TELEMETRY].registry)
+
+
+PUBLIC_ROUTES = (
+    web.get("/", root),
+    web.get("/login", login_page),
+    web.post("/login", login),
+    web.post("/logout", logout),
+    web.get("/api/health", healthz),
+    web.get("/healthz", healthz),
+    web.get("/readyz", readyz),
+    web.get("/metrics", metrics),
+    web.get("/static/{name}", serve),
+)
+# For people who are signed in: `web.auth.guard` keeps everybody else out of what is not above.
+PERSONAL_ROUTES = (
+    web.get("/admin/dashboard", dashboard),
+    web.get("/admin/api/dashboard/metrics", overview_json),
+)
+PUBLIC_PATHS = frozenset(route.path for route in PUBLIC_ROUTES)

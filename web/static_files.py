@@ -11,36 +11,36 @@ FOLDER = Path(__file__).parent / "static"
 HASH_CHARACTERS = 12
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StaticFile:
+    address: str
     content: bytes
     content_type: str
 
 
-class StaticFiles:
-    """All files of a folder, read once."""
+STATIC: web.AppKey[dict[str, StaticFile]] = web.AppKey("STATIC")
 
-    def __init__(self, folder: Path = FOLDER) -> None:
-        self._addresses: dict[str, str] = {}
-        self._files: dict[str, StaticFile] = {}
-        for path in sorted(folder.iterdir()):
-            content = path.read_bytes()
-            digest = hashlib.sha256(content).hexdigest()[:HASH_CHARACTERS]
-            hashed = f"{path.stem}.{digest}{path.suffix}"
-            kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-            self._addresses[path.name] = f"/static/{hashed}"
-            self._files[hashed] = StaticFile(content, kind)
 
-    def address(self, name: str) -> str:
-        """Where `name` is served; KeyError when there is no such file."""
-        return self._addresses[name]
+def read_static(folder: Path = FOLDER) -> dict[str, StaticFile]:
+    """All files of `folder` by their own names, read once."""
+    return {path.name: _read(path) for path in sorted(folder.iterdir())}
 
-    async def serve(self, request: web.Request) -> web.Response:
-        found = self._files.get(request.match_info["name"])
-        if found is None:
-            raise web.HTTPNotFound
-        return web.Response(
-            body=found.content,
-            content_type=found.content_type,
-            headers={"Cache-Control": "public, max-age=31536000, immutable"},
-        )
+
+def _read(path: Path) -> StaticFile:
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()[:HASH_CHARACTERS]
+    return StaticFile(
+        address=f"/static/{path.stem}.{digest}{path.suffix}",
+        content=content,
+        content_type=mimetypes.guess_type(path.name)[0] or "application/octet-stream",
+    )
+
+
+async def serve(request: web.Request) -> web.Response:
+    for file in request.app[STATIC].values():
+        if file.address == request.path:
+            response = web.Response(body=file.content, content_type=file.content_type)
+            response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+            response.enable_compression()
+            return response
+    raise web.HTTPNotFound

@@ -1,52 +1,71 @@
 """Who is asking: the person of the session, as the users database has them now."""
 
+import time
 from urllib.parse import quote
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
-from aiohttp_session import Session, get_session
+from aiohttp.typedefs import Handler, Middleware
+from aiohttp_session import Session, get_session, new_session
 
+from common.observe import route_of
 from web import keys
-from web.middlewares import wants_json
+from web.errors import SignInError
+from web.middlewares import prefers_json
 from web.models import User
+from web.sessions import signed_in
 from web.users.queries import user_by_id
 
-USER = web.RequestKey("USER", User)
-USER_ID = "user_id"
-PASSWORD_CHANGED_AT = "password_changed_at"  # noqa: S105 - the name of a field
+# What a page asks for by itself says so: it is no sign of a person, and keeps no session alive.
+REFRESH = "refresh"
+BY_ITSELF = "auto"
+
+
+def guard(public: frozenset[str]) -> Middleware:
+    """A middleware that keeps everybody out who is not signed in, but from the `public` routes."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if route_of(request) in public or request.match_info.http_exception is not None:
+            return await handler(request)
+        user = await person(request)
+        if user is None:
+            raise _refusal(request)
+        if request.query.get(REFRESH) != BY_ITSELF:
+            await request.app[keys.SESSIONS].keep_alive(await get_session(request))
+        request[keys.USER] = user
+        return await handler(request)
+
+    return middleware
 
 
 async def person(request: web.Request) -> User | None:
     """None for visitors, for disabled people, and after the password was changed."""
     session = await get_session(request)
-    if USER_ID not in session:
+    if session.empty:
         return None
-    user = await user_by_id(request.config_dict[keys.DATABASE], session[USER_ID])
-    if user is None or not user.is_enabled or session[PASSWORD_CHANGED_AT] != _stamp(user):
+    held = signed_in(session)
+    user = await user_by_id(request.app[keys.DATABASE], held.user_id)
+    if user is None or not user.is_enabled or user.password_changed_at != held.password_changed_at:
         session.invalidate()
         return None
     return user
 
 
-def remember(session: Session, user: User) -> None:
-    session[USER_ID] = user.id
-    session[PASSWORD_CHANGED_AT] = _stamp(user)
+async def sign_in(request: web.Request, user: User) -> None:
+    """A session under a new id; what this browser had before ends (session fixation)."""
+    old: Session = await get_session(request)
+    if old.identity is not None:
+        await request.app[keys.SESSIONS].end(old.identity)
+    session = await new_session(request)
+    session["user_id"] = user.id
+    session["password_changed_at"] = user.password_changed_at.isoformat()
+    session["started_at"] = time.time()
 
 
-def _stamp(user: User) -> str:
-    return user.password_changed_at.isoformat()
-
-
-def signed_in(handler: Handler) -> Handler:
-    """`handler` for people with a session; it finds them under `request[USER]`."""
-
-    async def guarded(request: web.Request) -> web.StreamResponse:
-        user = await person(request)
-        if user is None:
-            if wants_json(request):
-                raise web.HTTPUnauthorized(text="Sign in first.")
-            raise web.HTTPSeeOther(f"/login?next={quote(request.path_qs, safe='')}")
-        request[USER] = user
-        return await handler(request)
-
-    return guarded
+def _refusal(request: web.Request) -> Exception:
+    if prefers_json(request):
+        return SignInError(
+            "this address", why="it is for people who are signed in", remedy="sign in at /login"
+        )
+    asked = str(request.rel_url.without_query_params(REFRESH))
+    return web.HTTPSeeOther(f"/login?next={quote(asked, safe='/')}")

@@ -1,50 +1,47 @@
 """Signing in and out."""
 
-from urllib.parse import urlsplit
+import re
+from typing import cast
 
 import aiohttp_jinja2
 import structlog
 from aiohttp import web
-from aiohttp_session import get_session, new_session
+from aiohttp_session import get_session
 
 from web import keys
-from web.auth.guard import person, remember
+from web.auth.guard import person, sign_in
 from web.models import User
 from web.users.queries import MAX_NAME_LENGTH, note_login, user_by_name
 
 HOME = "/admin/dashboard"
 WRONG = "The name or the password is not right."
-TEMPLATE = "auth/templates/login.html"
+FORM_TYPE = "application/x-www-form-urlencoded"
+# One slash, then visible ASCII: browsers read "//host" and "/\host" as another host.
+LOCAL_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]*")
 log = structlog.get_logger(__name__)
 
 
 async def root(request: web.Request) -> web.Response:
-    raise web.HTTPSeeOther(HOME)
+    raise web.HTTPSeeOther("/login" if await person(request) is None else HOME)
 
 
 async def login_page(request: web.Request) -> web.Response:
-    following = local_path(request.query.get("next"))
+    following = local_path(request.query.get("next", ""))
     if await person(request) is not None:
         raise web.HTTPSeeOther(following)
     return _page(request, name="", following=following)
 
 
 async def login(request: web.Request) -> web.Response:
-    """A new session on success; the old one, if there was any, ends."""
-    form = await request.post()
-    name, password = form.get("name"), form.get("password")
-    following = local_path(form.get("next"))
-    if not isinstance(name, str) or not isinstance(password, str):
-        raise web.HTTPBadRequest(text="A name and a password are needed.")
-    user = await _authenticated(request, name[: MAX_NAME_LENGTH + 1], password)
+    form = await _form(request)
+    name, following = form.get("name", ""), local_path(form.get("next", ""))
+    user = await _authenticated(request, name, form.get("password", ""))
     if user is None:
-        log.warning("login failed", authentication_failed=True, peer=request.remote)
-        return _page(request, name=name[:MAX_NAME_LENGTH], following=following, error=WRONG)
-    old = await get_session(request)
-    if old.identity is not None:
-        await request.config_dict[keys.SESSIONS].forget(old.identity)
-    remember(await new_session(request), user)
-    log.info("login", user_id=user.id, peer=request.remote)
+        # Without the name: it may be a password that was typed into the wrong field.
+        log.warning("sign-in refused", peer=request.remote)
+        return _page(request, name=name[:MAX_NAME_LENGTH], following=following, problem=WRONG)
+    await sign_in(request, user)
+    log.info("signed in", user_id=user.id, peer=request.remote)
     raise web.HTTPSeeOther(following)
 
 
@@ -54,29 +51,30 @@ async def logout(request: web.Request) -> web.Response:
     raise web.HTTPSeeOther("/login")
 
 
-def local_path(address: object) -> str:
+def local_path(address: str) -> str:
     """`address` when it is a path of ours, else the dashboard: nobody is sent elsewhere."""
-    if not isinstance(address, str) or not address.isprintable():
-        return HOME
-    parts = urlsplit(address)
-    # Browsers read "//host" and "/\\host" as another host.
-    if parts.scheme or parts.netloc or not address.startswith("/") or address[1:2] in ("/", "\\"):
-        return HOME
-    return address
+    return address if LOCAL_PATH.fullmatch(address) else HOME
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    """The fields of a plain form. Raises 415 for anything else, 413 when it is too long."""
+    if request.content_type != FORM_TYPE or (request.charset or "utf-8").lower() != "utf-8":
+        raise web.HTTPUnsupportedMediaType(text="This address takes a form, in UTF-8.")
+    # A form of this type has text in it, never files.
+    return dict(cast("dict[str, str]", await request.post()))
 
 
 async def _authenticated(request: web.Request, name: str, password: str) -> User | None:
-    database, passwords = request.config_dict[keys.DATABASE], request.config_dict[keys.PASSWORDS]
+    database, passwords = request.app[keys.DATABASE], request.app[keys.PASSWORDS]
     user = await user_by_name(database, name)
-    password_hash = user.password_hash if user is not None else None
-    matches = await passwords.verify(password_hash, password)
+    matches = await passwords.verify(user.password_hash if user else None, password)
     if user is None or not matches or not user.is_enabled:
         return None
-    outdated = passwords.is_outdated(user.password_hash)
-    await note_login(database, user.id, await passwords.hash(password) if outdated else None)
+    await note_login(database, user.id, await passwords.rehash(user.password_hash, password))
     return user
 
 
-def _page(request: web.Request, *, name: str, following: str, error: str = "") -> web.Response:
-    values = {"name": name, "next": following, "error": error}
-    return aiohttp_jinja2.render_template(TEMPLATE, request, values, status=401 if error else 200)
+def _page(request: web.Request, *, name: str, following: str, problem: str = "") -> web.Response:
+    page = {"name": name, "next": following, "problem": problem}
+    status = 401 if problem else 200
+    return aiohttp_jinja2.render_template("login.html", request, page, status=status)

@@ -1,9 +1,11 @@
-"""Readings as people read them: a value, the span it covers, its age, or why there is none."""
+"""The cards of the dashboard: a value with its window and time, or why there is none."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from common.overview import Overview, Reading
+from web.errors import CollectorError
+from web.overview.figures import age, spelled, window
 
 TITLES = {
     "uptime": "Uptime",
@@ -14,96 +16,58 @@ TITLES = {
     "memory": "Memory",
     "disk": "Disk",
 }
-# A share with a bar: how full something is.
+# How full something is: shown with a bar.
 GAUGES = frozenset({"cpu", "memory", "disk"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
-    """One number on the dashboard; `value` is None when there is none, then `reason` says why."""
+class Measured:
+    """A value that is known; `share` is 0 to 1 for what has a bar, else None."""
 
-    key: str
-    title: str
-    value: str | None
+    value: str
     unit: str
     share: float | None
     window: str
-    measured_at: datetime | None
+    at: datetime | None
     age: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """One figure; without `measured` there is a `reason`."""
+
+    key: str
+    title: str
+    measured: Measured | None
     reason: str
-    source: str
 
 
-def cards(overview: Overview | None, now: datetime, problem: str = "") -> list[Card]:
-    """All cards in their order; without an overview each says `problem`."""
-    if overview is None:
-        return [_unknown(key, problem, source="") for key in TITLES]
-    return [_card(key, getattr(overview, key), now) for key in TITLES]
+def cards(answer: Overview | CollectorError, now: datetime) -> list[Card]:
+    """All cards in their order; each says why when the collector gave no overview."""
+    if isinstance(answer, Overview):
+        return [_card(key, getattr(answer, key), now) for key in TITLES]
+    reason = f"the collector {answer.why}"
+    return [
+        Card(key=key, title=title, measured=None, reason=reason) for key, title in TITLES.items()
+    ]
 
 
 def _card(key: str, reading: Reading, now: datetime) -> Card:
-    if reading.value is None:
-        return _unknown(key, reading.reason or "not measured", source=reading.source)
-    value, unit = _spelled(reading)
     return Card(
         key=key,
         title=TITLES[key],
-        value=value,
+        measured=_measured(key, reading.value, reading, now) if reading.value is not None else None,
+        reason=reading.reason or "the collector gives no reason",
+    )
+
+
+def _measured(key: str, value: float, reading: Reading, now: datetime) -> Measured:
+    text, unit = spelled(value, reading.unit)
+    return Measured(
+        value=text,
         unit=unit,
-        share=min(1.0, max(0.0, reading.value)) if key in GAUGES else None,
-        window=_window(reading.window_seconds),
-        measured_at=reading.measured_at,
-        age=age(reading.measured_at, now),
-        reason="",
-        source=reading.source,
+        share=min(1.0, max(0.0, value)) if key in GAUGES else None,
+        window=window(reading.window_seconds),
+        at=reading.measured_at,
+        age=age(reading.measured_at, now) if reading.measured_at is not None else "",
     )
-
-
-def _unknown(key: str, reason: str, *, source: str) -> Card:
-    return Card(
-        key=key,
-        title=TITLES[key],
-        value=None,
-        unit="",
-        share=None,
-        window="",
-        measured_at=None,
-        age="",
-        reason=reason,
-        source=source,
-    )
-
-
-def _spelled(reading: Reading) -> tuple[str, str]:
-    """The value with as many digits as say something, and its unit."""
-    value = reading.value or 0.0
-    if reading.unit == "ratio":
-        # 99.99 % must not be rounded to 100: what is missing is what matters.
-        text = f"{value * 100:.3f}" if 0.99 < value < 1 else f"{value * 100:.1f}"
-        return text.removesuffix(".0"), "%"
-    if reading.unit == "seconds":
-        return (f"{value * 1000:.0f}", "ms") if value >= 0.01 else (f"{value * 1000:.1f}", "ms")
-    return f"{value:.0f}", ""
-
-
-def _window(seconds: float | None) -> str:
-    if seconds is None:
-        return "at that moment"
-    if seconds < 1:
-        return "one measurement"
-    return f"over the last {span(seconds)}"
-
-
-def age(at: datetime | None, now: datetime) -> str:
-    if at is None:
-        return ""
-    return f"{span(max(0.0, (now - at).total_seconds()))} ago"
-
-
-def span(seconds: float) -> str:
-    """A length of time in its largest fitting unit."""
-    for size, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= size:
-            count = round(seconds / size)
-            return f"{count} {name}{'s' if count != 1 else ''}"
-    return f"{seconds:.0f} s"

@@ -2,8 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,9 +11,9 @@ import msgspec
 
 from common.cli import config_option
 from common.settings import load
+from web.auth.passwords import Passwords
 from web.db import Database, open_database
 from web.models import Role, Tier, User
-from web.passwords import Passwords
 from web.users.first_admin import ensure_first_admin
 from web.users.queries import add_user, set_enabled, set_password, users
 
@@ -149,20 +148,11 @@ def _run(config_path: Path | None, work: Work[Outcome]) -> Outcome:
     settings = load(config_path)
 
     async def main() -> Outcome:
-        async with _opened(settings.web.database) as (database, passwords):
-            return await work(database, passwords)
+        with Passwords() as passwords:
+            async with open_database(settings.web.database) as database:
+                return await work(database, passwords)
 
     return asyncio.run(main())
-
-
-@asynccontextmanager
-async def _opened(address: str) -> AsyncIterator[tuple[Database, Passwords]]:
-    passwords = Passwords()
-    try:
-        async with open_database(address) as database:
-            yield database, passwords
-    finally:
-        passwords.close()
 
 
 def _ask_password(*, from_stdin: bool) -> str:

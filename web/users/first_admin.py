@@ -4,10 +4,10 @@ import secrets
 
 import msgspec
 
+from web.auth.passwords import Passwords
 from web.db import Database
 from web.models import Role, Tier
-from web.passwords import Passwords
-from web.users.queries import add_user, users
+from web.users.queries import NameTakenError, add_user, users
 
 NAME = "admin"
 # Without the letters and digits that are mistaken for one another.
@@ -28,7 +28,10 @@ async def ensure_first_admin(database: Database, passwords: Passwords) -> FirstA
     if await users(database):
         return FirstAdmin(created=False)
     password = "".join(secrets.choice(ALPHABET) for _ in range(PASSWORD_LENGTH))
-    await add_user(
-        database, NAME, await passwords.hash(password), role=Role.ADMIN, tier=Tier.PREMIUM
-    )
+    password_hash = await passwords.hash(password)
+    try:
+        await add_user(database, NAME, password_hash, role=Role.ADMIN, tier=Tier.PREMIUM)
+    except NameTakenError:
+        # By another process at the same moment, which has told the password.
+        return FirstAdmin(created=False)
     return FirstAdmin(created=True, name=NAME, password=password)

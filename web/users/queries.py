@@ -1,5 +1,6 @@
 """Everything that is asked of the users database."""
 
+import unicodedata
 from datetime import UTC, datetime
 
 from sqlalchemy import Select, func, select
@@ -17,12 +18,23 @@ class UserError(DhmonError):
     """A person cannot be added, found or changed."""
 
 
+class NameTakenError(UserError):
+    """Somebody has that name already."""
+
+
 def folded(name: str) -> str:
     """The one spelling under which a name is kept."""
-    return name.strip().casefold()
+    return unicodedata.normalize("NFKC", name.strip()).casefold()
+
+
+def is_name(name: str) -> bool:
+    """Whether `name`, folded, can be somebody's."""
+    return 0 < len(folded(name)) <= MAX_NAME_LENGTH and folded(name).isprintable()
 
 
 async def user_by_name(database: Database, name: str) -> User | None:
+    if not is_name(name):
+        return None
     async with database() as session:
         return await session.scalar(_named(name))
 
@@ -47,18 +59,18 @@ async def user_counts(database: Database) -> list[UserCount]:
             UserCount(
                 role=role, tier=tier, state="enabled" if is_enabled else "disabled", count=count
             )
-            for role, tier, is_enabled, count in rows.tuples()
+            for role, tier, is_enabled, count in rows
         ]
 
 
 async def add_user(
     database: Database, name: str, password_hash: str, *, role: Role, tier: Tier
 ) -> User:
-    """Raises UserError when the name is taken or is none."""
-    if not 0 < len(folded(name)) <= MAX_NAME_LENGTH or not folded(name).isprintable():
+    """Raises NameTakenError, or UserError when `name` is none."""
+    if not is_name(name):
         raise UserError(
             f"the name {name!r}",
-            why=f"is not 1 to {MAX_NAME_LENGTH} printable characters",
+            why=f"it is not 1 to {MAX_NAME_LENGTH} printable characters",
             remedy="choose another",
         )
     now = datetime.now(UTC)
@@ -76,8 +88,8 @@ async def add_user(
         async with database.begin() as session:
             session.add(user)
     except IntegrityError:
-        raise UserError(
-            f"the name {folded(name)}", why="is taken", remedy="choose another"
+        raise NameTakenError(
+            f"the name {folded(name)!r}", why="it is taken", remedy="choose another"
         ) from None
     return user
 
@@ -113,6 +125,6 @@ def _named(name: str) -> Select[User]:
 def _must_exist(user: User | None, name: str) -> User:
     if user is None:
         raise UserError(
-            f"the name {name}", why="is nobody's", remedy="see `dhmon user list` for the names"
+            f"the name {name!r}", why="it is nobody's", remedy="see `dhmon user list` for the names"
         )
     return user

@@ -26,7 +26,3 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_user_account"),
         sa.UniqueConstraint("name", name="uq_user_account_name"),
     )
-
-
-def downgrade() -> None:
-    op.drop_table("user_account")
