@@ -17,7 +17,7 @@ test: ## Run every test, against real servers
 
 bench: ## Measure this installation beside its references
 	@scripts/setup dev system
-	@$(VENV)/dhmon bench
+	@$(VENV)/dhmon bench --write
 
 lint: ## Check style, imports, containers, workflows
 	@scripts/setup dev

@@ -99,7 +99,9 @@ async def keep_sampling(store: Store, snapshot: Snapshot, interval_seconds: floa
     await asyncio.to_thread(read_host)
     await asyncio.sleep(min(FIRST_READING_SECONDS, interval_seconds))
     due = loop.time()
+    read_at = due - min(FIRST_READING_SECONDS, interval_seconds)
     while True:
+        snapshot.host_window_seconds, read_at = loop.time() - read_at, loop.time()
         await _sample(store, snapshot)
         missed = max(0, int((loop.time() - due) / interval_seconds))
         due += (missed + 1) * interval_seconds

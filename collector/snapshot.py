@@ -14,7 +14,8 @@ from common.probe_settings import Probe
 class Snapshot:
     """Keyed by probe name, except `host`: the samples of one reading.
 
-    `platform_problem` says why `platform` is None.
+    `host_window_seconds` is the time between that reading and the one before, over which the use of
+    the processor is computed. `platform_problem` says why `platform` is None.
     """
 
     probes: dict[str, Probe] = field(default_factory=dict)
@@ -22,6 +23,7 @@ class Snapshot:
     pending: set[str] = field(default_factory=set)
     incidents: dict[str, IncidentEvent] = field(default_factory=dict)
     host: list[Sample] = field(default_factory=list)
+    host_window_seconds: float | None = None
     host_problem: str | None = "the host has not been sampled yet"
     platform: PlatformReport | None = None
     platform_problem: str | None = "the web app has not reported yet"

@@ -7,7 +7,7 @@ from typing import NamedTuple, NoReturn
 
 import click
 
-from common.errors import DhmonError
+from common.errors import DhmonError, UsageError
 
 
 class Entry(NamedTuple):
@@ -25,7 +25,7 @@ COMMANDS = {
     "config": Entry("common.config_commands", "config", "Check or show the configuration."),
     "user": Entry("web.users.commands", "user", "Manage the people who may sign in."),
     "dashboards": Entry("dashboards.commands", "dashboards", "Build or check the dashboards."),
-    "bench": Entry("common.bench_command", "bench", "Measure this installation."),
+    "bench": Entry("tests.bench.command", "bench", "Measure this checkout beside its references."),
 }
 
 
@@ -39,7 +39,17 @@ class LazyGroup(click.Group):
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             return None
-        command: click.Command = getattr(importlib.import_module(entry.module), entry.attribute)
+        try:
+            module = importlib.import_module(entry.module)
+        except ModuleNotFoundError as error:
+            if error.name is None or not entry.module.startswith(error.name):
+                raise
+            raise UsageError(
+                f"dhmon {cmd_name}",
+                why="it is part of the checkout, not of an installed package",
+                remedy="run it in a checkout",
+            ) from None
+        command: click.Command = getattr(module, entry.attribute)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -89,3 +99,6 @@ config_option = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     help="Configuration file. [default: $DHMON_CONFIG, else ./monitor.toml]",
 )
+
+if __name__ == "__main__":
+    main()

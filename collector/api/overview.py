@@ -45,7 +45,7 @@ async def compose(store: Store, snapshot: Snapshot, now: datetime) -> Overview:
         response_time=response,
         error_rate=errors,
         users=_users(snapshot),
-        cpu=_host(snapshot, "system_cpu_utilization_ratio"),
+        cpu=_host(snapshot, "system_cpu_utilization_ratio", snapshot.host_window_seconds),
         memory=_host(snapshot, "system_memory_utilization_ratio"),
         disk=_host(snapshot, "system_filesystem_utilization_ratio"),
         targets=[_target(snapshot, probe) for probe in snapshot.probes.values()],
@@ -80,7 +80,7 @@ def _unknown(unit: Unit, source: str, reason: str | None) -> Reading:
     )
 
 
-def _host(snapshot: Snapshot, metric: str) -> Reading:
+def _host(snapshot: Snapshot, metric: str, window_seconds: float | None = None) -> Reading:
     """The fullest, where there are several (file systems)."""
     source = f"samples: {metric}"
     found = [sample for sample in snapshot.host if sample.metric == metric]
@@ -92,7 +92,7 @@ def _host(snapshot: Snapshot, metric: str) -> Reading:
     return Reading(
         value=sample.value,
         unit="ratio",
-        window_seconds=None,
+        window_seconds=window_seconds,
         measured_at=sample.at,
         source=source + labels,
     )

@@ -2,17 +2,43 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
+
+# Why a target fails: few and fixed, so that it can be a label. The first ones say how far a probe
+# came, those from "status" on which expectation was not met.
+Reason = Literal[
+    "fault",  # ours: nothing is said about the target
+    "permission",  # ours too: the kernel does not let this process send ICMP
+    "timeout",
+    "resolve",
+    "refused",
+    "unreachable",
+    "reset",
+    "connect",
+    "tls",
+    "http",  # what came is no HTTP, or not all of it
+    "redirects",
+    "status",
+    "header",
+    "body",
+    "json",
+    "banner",
+    "dns",
+    "answer",
+    "certificate",
+    "latency",
+]
 
 
 class ProbeFailure(Exception):  # noqa: N818 - a failing target is a result, not a fault of ours
     """The target is not as expected.
 
     Attributes:
-        reason: one of a small fixed set, fit for a label ("timeout", "refused", "status", …).
-        detail: the sentence for people.
+        reason: fit for a label.
+        detail: the sentence for people: what was expected and what was seen.
     """
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail

@@ -11,16 +11,26 @@ from cryptography import x509
 from collector.model.observation import CertificateFacts, ProbeFailure, TlsFacts
 from common.duration import format_duration
 
+SHOWN_NAMES = 5
+
 
 def tls_facts(session: ssl.SSLObject, *, problem: str | None) -> TlsFacts:
-    """Facts of a finished handshake; `problem` is why verification failed, None when it did not."""
+    """Facts of a finished handshake; `problem` is why verification failed, None when it did not.
+
+    Raises ProbeFailure("certificate") when the certificate is malformed.
+    """
     cipher = session.cipher()
     verified = () if problem else _chain(session, "get_verified_chain")
     presented = _chain(session, "get_unverified_chain")
+    try:
+        certificate = _certificate_facts(presented, verified, problem)
+    except ValueError as error:
+        # OpenSSL takes some certificates that break the rules of X.509.
+        raise ProbeFailure("certificate", f"the certificate cannot be read: {error}") from None
     return TlsFacts(
         version=session.version() or "",
         cipher=cipher[0] if cipher else "",
-        certificate=_certificate_facts(presented, verified, problem),
+        certificate=certificate,
     )
 
 
@@ -66,6 +76,22 @@ def _alternative_names(certificate: x509.Certificate) -> tuple[str, ...]:
     return tuple(str(name.value) for name in names)
 
 
+def refusal(problem: str, facts: TlsFacts | None) -> str:
+    """The sentence for a certificate that was refused for `problem`."""
+    if facts is None:
+        return problem
+    if "expired" in problem:
+        return f"{problem} (valid until {_instant(facts.certificate.earliest_expiry_at)})"
+    if "mismatch" in problem:
+        names = ", ".join(facts.certificate.alternative_names[:SHOWN_NAMES]) or "no name"
+        return f"{problem} (it is for {names})"
+    return f"{problem} (issued by {facts.certificate.issuer})"
+
+
+def _instant(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+
+
 def check_lifetime(facts: TlsFacts, wanted_seconds: float | None) -> None:
     """Raises ProbeFailure("certificate") when less than `wanted_seconds` are left."""
     if wanted_seconds is None:
@@ -75,5 +101,5 @@ def check_lifetime(facts: TlsFacts, wanted_seconds: float | None) -> None:
         raise ProbeFailure(
             "certificate",
             f"expected the certificate to be valid for {format_duration(wanted_seconds)} more,"
-            f" it ends at {end:%Y-%m-%dT%H:%M:%SZ}",
+            f" it ends at {_instant(end)}",
         )

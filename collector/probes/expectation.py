@@ -3,17 +3,18 @@
 import json
 import re
 import time
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
 
 import jmespath
 from jmespath.exceptions import JMESPathError
+from jmespath.parser import ParsedResult
+from multidict import CIMultiDictProxy
 
 from collector.model.observation import Observation, ProbeFailure
 from common.duration import format_duration
 from common.probe_settings import HttpExpectation
 
+MATCHED_BYTES = 1 << 20
 SHOWN_CHARACTERS = 80
 
 
@@ -26,21 +27,26 @@ def check_status(status: int, expect: HttpExpectation) -> None:
         raise ProbeFailure("status", f"expected a status from 200 to 299, got {status}")
 
 
-def check_headers(headers: Mapping[str, str], expect: HttpExpectation, seen: Observation) -> None:
-    for name, pattern in expect.header.items():
-        value = headers.get(name)
-        if value is None:
+def check_headers(
+    headers: CIMultiDictProxy[str], expect: HttpExpectation, seen: Observation
+) -> None:
+    """A header that comes several times need match once."""
+    for name, wanted in expect.header.items():
+        values = headers.getall(name, [])
+        if not values:
             raise ProbeFailure("header", f"expected the header {name}, there is none")
-        if not re.search(pattern, value):
+        if not any(pattern(wanted).search(value) for value in values):
             seen.failed_due_to_regex = True
-            detail = f"expected the header {name} to match {pattern!r}, got {shown(value)}"
+            got = ", ".join(shown(value) for value in values)
+            detail = f"expected the header {name} to match {wanted!r}, got {got}"
             raise ProbeFailure("header", detail)
 
 
 def check_body(body: bytes, expect: HttpExpectation, seen: Observation) -> None:
+    """`body`: the first MATCHED_BYTES of it."""
     if expect.body is not None:
         text = body.decode("utf-8", "replace")
-        if not re.search(expect.body, text):
+        if not pattern(expect.body).search(text):
             seen.failed_due_to_regex = True
             detail = f"expected the body to match {expect.body!r}, got {shown(text)}"
             raise ProbeFailure("body", detail)
@@ -52,8 +58,10 @@ def _check_json(body: bytes, expect: HttpExpectation) -> None:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
-        detail = f"expected JSON, got {shown(body.decode('utf-8', 'replace'))}"
-        raise ProbeFailure("json", detail) from None
+        got = shown(body.decode("utf-8", "replace"))
+        if len(body) == MATCHED_BYTES:
+            got = f"more than the {MATCHED_BYTES >> 20} MiB that are looked at"
+        raise ProbeFailure("json", f"expected JSON, got {got}") from None
     for path, wanted in expect.json_values.items():
         try:
             found = _compiled(path).search(document)
@@ -69,8 +77,14 @@ def _equal(found: object, wanted: object) -> bool:
     return found == wanted and isinstance(found, bool) == isinstance(wanted, bool)
 
 
-@lru_cache(maxsize=1024)
-def _compiled(path: str) -> Any:
+# Both compile once for each probe: the caches of re and jmespath are smaller than our targets many.
+@lru_cache(maxsize=4096)
+def pattern(text: str) -> re.Pattern[str]:
+    return re.compile(text)
+
+
+@lru_cache(maxsize=4096)
+def _compiled(path: str) -> ParsedResult:
     return jmespath.compile(path)
 
 
@@ -83,5 +97,10 @@ def check_latency(started: float, wanted_seconds: float | None) -> None:
 
 
 def shown(text: str) -> str:
+    """What a target said, in quotes."""
+    return repr(shortened(text))
+
+
+def shortened(text: str) -> str:
     """The beginning of what a target said: enough to recognise it, too little to leak much."""
-    return repr(text[:SHOWN_CHARACTERS] + ("…" if len(text) > SHOWN_CHARACTERS else ""))
+    return text[:SHOWN_CHARACTERS] + ("…" if len(text) > SHOWN_CHARACTERS else "")

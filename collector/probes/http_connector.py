@@ -8,32 +8,46 @@ from aiohttp import BaseConnector, ClientRequest, ClientTimeout
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.tracing import Trace
 
-from collector.model.observation import Observation
-from collector.probes.connect import connect, secure
+from collector.model.observation import Observation, Phases
+from collector.probes.connect import connect, dial_socket, secure
 from collector.probes.tools import ProbeTools
 from common.probe_settings import HttpProbe
 
+ALPN = ("http/1.1",)
+
 
 class TimedHandler(ResponseHandler):
-    """Knows when the first byte of the answer came."""
+    """Adds to the processing phase when the first byte of the answer comes."""
 
-    first_byte_at: float | None = None
+    ready_at = 0.0
+    first_byte_at = 0.0
+    phases: Phases | None = None
 
     def data_received(self, data: bytes) -> None:
-        if self.first_byte_at is None:
+        if self.phases is not None and not self.first_byte_at:
             self.first_byte_at = time.perf_counter()
+            waited = self.first_byte_at - self.ready_at
+            self.phases.processing = (self.phases.processing or 0.0) + waited
         super().data_received(data)
+
+    def is_ready(self, phases: Phases) -> None:
+        """The connection stands; from now on time is the server's."""
+        self.phases = phases
+        self.ready_at = time.perf_counter()
+
+    def close(self) -> None:
+        # Nothing is left to say, and a polite end of TLS would wait for a server that may be gone.
+        self.abort()
 
 
 @dataclass(slots=True)
 class Hop:
-    """One request of a probe; the connector fills in the protocol and when it was ready."""
+    """One request of a probe; the connector fills in the protocol."""
 
     probe: HttpProbe
+    host: str | None
     seen: Observation
-    is_first: bool
     handler: TimedHandler | None = None
-    ready_at: float = 0.0
 
 
 # aiohttp hands a connector the request but nothing of the caller's; a task is one probe's.
@@ -54,17 +68,26 @@ class ProbeConnector(BaseConnector):
         timeout: ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
     ) -> ResponseHandler:
         hop = CURRENT_HOP.get()
-        host, port = req.url.host or "", req.url.port or 0
-        sock = await connect(self._tools, host, port, hop.probe.ip, hop.seen)
-        if req.is_ssl():
-            options = hop.probe.tls
-            if not hop.is_first:
-                # The configured name is the target's, not that of wherever it redirects to.
-                options = options.model_copy(update={"server_name": None})
-            _, handler = await secure(self._new_handler, sock, host, options, hop.seen)
-        else:
-            _, handler = await self._loop.create_connection(self._new_handler, sock=sock)
-        hop.handler, hop.ready_at = handler, time.perf_counter()
+        address = (req.url.host or "", req.url.port or 0)
+        dial = self._dial_tls if req.is_ssl() else self._dial
+        hop.handler = await dial(address, hop)
+        hop.handler.is_ready(hop.seen.phases)
+        return hop.handler
+
+    async def _dial(self, address: tuple[str, int], hop: Hop) -> TimedHandler:
+        async def dial(ip: str, port: int) -> TimedHandler:
+            _, handler = await self._loop.create_connection(self._new_handler, ip, port)
+            return handler
+
+        return await connect(self._tools, address, hop.probe.ip, hop.seen, dial)
+
+    async def _dial_tls(self, address: tuple[str, int], hop: Hop) -> TimedHandler:
+        options = hop.probe.tls
+        if options.server_name and address[0] != hop.host:
+            # The configured name is the target's, not that of wherever it redirects to.
+            options = options.model_copy(update={"server_name": None})
+        sock = await connect(self._tools, address, hop.probe.ip, hop.seen, dial_socket)
+        _, handler = await secure(self._new_handler, sock, address, options, hop.seen, ALPN)
         return handler
 
     def _new_handler(self) -> TimedHandler:

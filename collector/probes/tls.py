@@ -5,7 +5,7 @@ import time
 
 from collector.model.observation import Observation
 from collector.probes.certificate import check_lifetime
-from collector.probes.connect import connect, secure
+from collector.probes.connect import connect, dial_socket, secure
 from collector.probes.expectation import check_latency
 from collector.probes.tools import ProbeTools
 from common.probe_settings import TlsProbe, host_port
@@ -19,9 +19,9 @@ class TlsProber:
 
     async def __call__(self, probe: TlsProbe, seen: Observation) -> None:
         started = time.perf_counter()
-        host, port = host_port(probe.target)
-        sock = await connect(self._tools, host, port, probe.ip, seen)
-        transport, _ = await secure(asyncio.Protocol, sock, host, probe.tls, seen)
+        address = host_port(probe.target)
+        sock = await connect(self._tools, address, probe.ip, seen, dial_socket)
+        transport, _ = await secure(asyncio.Protocol, sock, address, probe.tls, seen)
         transport.abort()
         if seen.tls is not None:
             check_lifetime(seen.tls, probe.expect.certificate_seconds)
