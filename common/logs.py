@@ -15,8 +15,10 @@ from common.settings import LogSettings
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
-def configure(settings: LogSettings, *, service: str) -> None:
-    """Send every log line of this process to stderr in the configured form."""
+def configure(
+    settings: LogSettings, *, service: str, handler: logging.Handler | None = None
+) -> None:
+    """Send every log line of this process to `handler`, unset stderr, in the configured form."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -34,7 +36,7 @@ def configure(settings: LogSettings, *, service: str) -> None:
         ]
     else:
         final = [structlog.dev.ConsoleRenderer(colors=colours_wanted(sys.stderr.isatty()))]
-    handler = logging.StreamHandler(sys.stderr)
+    handler = handler or logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

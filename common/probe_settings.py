@@ -4,6 +4,7 @@ These models are the targets that the collector works with: parsed once, immutab
 """
 
 import re
+from ipaddress import ip_address
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -34,6 +35,26 @@ def host_port(address: str, default_port: int | None = None) -> tuple[str, int]:
     if not parts.hostname or port is None or parts.path:
         raise ValueError('expected "host:port"')
     return parts.hostname, port
+
+
+def _check_url(url: str) -> str:
+    parts = urlsplit(url)
+    if not parts.hostname or parts.port == 0:
+        raise ValueError('expected "http://host:port/path" or "https://…"')
+    return url
+
+
+def _check_server(server: str) -> str:
+    server_address(server, 53)
+    return server
+
+
+def server_address(server: str, default_port: int) -> tuple[str, int]:
+    """As host_port; a bare IPv6 address will do too, without a port. Raises ValueError."""
+    try:
+        return str(ip_address(server)), default_port
+    except ValueError:
+        return host_port(server, default_port)
 
 
 Regex = Annotated[str, AfterValidator(_check_regex)]
@@ -110,7 +131,7 @@ class ProbeBase(Strict):
 
 class HttpProbe(ProbeBase):
     type: Literal["http"]
-    target: Annotated[str, Field(pattern=r"^https?://[^/]")]
+    target: Annotated[str, Field(pattern=r"^https?://[^/]"), AfterValidator(_check_url)]
     method: Literal["GET", "HEAD", "POST", "PUT", "OPTIONS"] = "GET"
     headers: dict[str, str] = {}
     body: str = ""
@@ -135,7 +156,7 @@ class DnsProbe(ProbeBase):
 
     type: Literal["dns"]
     record: Literal["A", "AAAA", "CNAME", "MX", "TXT", "NS"] = "A"
-    server: str | None = None
+    server: Annotated[str, AfterValidator(_check_server)] | None = None
     protocol: Literal["udp", "tcp"] = "udp"
     expect: AnswerExpectation = AnswerExpectation()
 

@@ -1,36 +1,17 @@
 """Run one aiohttp application as a process: bind, serve, stop on SIGTERM or Ctrl-C."""
 
-import errno
 import resource
 import signal
-import socket
 from collections.abc import Callable
 
 import structlog
 import uvloop
 from aiohttp import web
 
-from common.errors import DhmonError
-from common.probe_settings import host_port
+from common.listening import bind
 
 SHUTDOWN_SECONDS = 5.0
 log = structlog.get_logger(__name__)
-
-
-def bind(listen: str, *, key: str) -> socket.socket:
-    """A listening socket on `listen`; `key` is the setting that an error names."""
-    host, port = host_port(listen)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=1024)
-    except OSError as error:
-        why = {
-            errno.EADDRINUSE: "another process listens there already",
-            errno.EACCES: "this user may not listen there",
-            errno.EADDRNOTAVAIL: "this machine has no such address",
-        }.get(error.errno or 0, error.strerror or str(error))
-        remedy = f"stop that process or set {key} to another address"
-        raise DhmonError(f"{key} = {listen}", why=why, remedy=remedy) from None
 
 
 def serve(

@@ -18,9 +18,9 @@ from dns.rdtypes.ANY.TXT import TXT
 from collector.model.observation import DnsFacts, Observation, ProbeFailure
 from collector.probes.connect import failure
 from collector.probes.expectation import check_latency, shortened
-from collector.probes.resolve import IpVersion, UnresolvedError, address_version
+from collector.probes.resolve import IpVersion, UnresolvedError
 from collector.probes.tools import ProbeTools
-from common.probe_settings import DnsProbe, host_port
+from common.probe_settings import DnsProbe, server_address
 
 PORT = 53
 
@@ -88,9 +88,7 @@ def _query(probe: DnsProbe) -> dns.message.QueryMessage:
 
 def _server(probe: DnsProbe) -> tuple[str, int]:
     if probe.server is not None:
-        if address_version(probe.server):
-            return probe.server, PORT
-        return host_port(probe.server, PORT)
+        return server_address(probe.server, PORT)
     try:
         servers = dns.resolver.Resolver().nameservers
     except dns.resolver.NoResolverConfiguration:

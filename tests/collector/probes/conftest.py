@@ -1,4 +1,4 @@
-"""A real nginx, real certificates, and probers to look at them."""
+"""A real nginx, real certificates, and probers to look at them, on both kinds of event loop."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import uvloop
 from pydantic import TypeAdapter
 
 from collector.app import probers
@@ -34,7 +35,13 @@ class Look:
 
 
 LookAt = Callable[..., Awaitable[Look]]
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 PROBE: TypeAdapter[Probe] = TypeAdapter(Probe)
+
+
+def pytest_asyncio_loop_factories() -> dict[str, LoopFactory]:
+    """Production runs on uvloop; what only works there, or only here, is not understood."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +58,8 @@ def nginx(tmp_path_factory: pytest.TempPathFactory, certificates: Certificates) 
 
 @pytest.fixture
 async def look() -> AsyncIterator[LookAt]:
-    """`await look("http", "http://…", expect={…})`: the outcome of one look."""
+    """`await look("http", "http://…", expect={…})`: the outcome of one look, as the runner has
+    it."""
     async with open_tools() as tools, open_http_prober(tools) as http:
         table = probers(tools, http)
 
@@ -63,6 +71,8 @@ async def look() -> AsyncIterator[LookAt]:
                     await table[kind](probe, seen)
             except ProbeFailure as failure:
                 return Look(failure, seen)
+            except TimeoutError:
+                return Look(ProbeFailure("timeout", "no answer in time"), seen)
             return Look(None, seen)
 
         yield look_at

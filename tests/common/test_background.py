@@ -1,0 +1,46 @@
+"""A loop beside a block: neither hides what happens to the other."""
+
+import asyncio
+from typing import Never
+
+import pytest
+
+from common.background import background
+
+
+async def fail() -> Never:
+    raise LookupError("the loop")
+
+
+async def run_for_ever(ended: list[str]) -> Never:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        ended.append("loop")
+    raise AssertionError("nobody sets this event")
+
+
+async def test_a_loop_that_dies_ends_the_block_with_its_error() -> None:
+    with pytest.raises(LookupError, match="the loop"):
+        async with background(fail(), name="loop"):
+            await asyncio.Event().wait()
+
+
+async def test_an_error_of_the_block_arrives_as_itself_and_ends_the_loop() -> None:
+    ended: list[str] = []
+
+    with pytest.raises(KeyError, match="the block"):
+        async with background(run_for_ever(ended), name="loop"):
+            await asyncio.sleep(0)
+            raise KeyError("the block")
+
+    assert ended == ["loop"]
+
+
+async def test_a_block_that_ends_ends_the_loop() -> None:
+    ended: list[str] = []
+
+    async with background(run_for_ever(ended), name="loop"):
+        await asyncio.sleep(0)
+
+    assert ended == ["loop"]
