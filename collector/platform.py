@@ -1,6 +1,5 @@
 """What the web app reports of its people, taken up from Redis."""
 
-import asyncio
 from datetime import UTC, datetime
 from typing import Never
 
@@ -14,6 +13,7 @@ from collector.model.sample import Sample
 from collector.snapshot import Snapshot
 from collector.store.batches import samples_batches
 from collector.store.store import Store
+from common.background import pause
 from common.platform_report import INTERVAL_SECONDS, KEY, STALE_SECONDS, PlatformReport
 
 FIRST_LOOK_SECONDS = 2.0
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 async def keep_reading(redis: Redis, store: Store, snapshot: Snapshot) -> Never:
     """Take up the report every interval; each report is written to the store once."""
     while True:
-        await asyncio.sleep(FIRST_LOOK_SECONDS if snapshot.platform is None else INTERVAL_SECONDS)
+        await pause(FIRST_LOOK_SECONDS if snapshot.platform is None else INTERVAL_SECONDS)
         before = snapshot.platform
         await _read(redis, snapshot)
         report = snapshot.platform

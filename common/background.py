@@ -5,8 +5,6 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Never
 
-REPEAT_SECONDS = 0.5
-
 
 @asynccontextmanager
 async def background(loop: Coroutine[Any, Any, Never], *, name: str) -> AsyncIterator[None]:
@@ -17,17 +15,19 @@ async def background(loop: Coroutine[Any, Any, Never], *, name: str) -> AsyncIte
     try:
         async with asyncio.TaskGroup() as group:
             task = group.create_task(loop, name=name)
-            try:
-                yield
-            finally:
-                await _end(task)
+            yield
+            task.cancel()
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None
 
 
-async def _end(task: asyncio.Task[Never]) -> None:
-    """A library may take a cancellation for a time-out of its own and go on (redis-py does when it
-    is connecting): ask until it is heard."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=REPEAT_SECONDS)
+async def pause(seconds: float) -> None:
+    """Sleep, unless this task has been cancelled already.
+
+    A library may take a cancellation for a time-out of its own and go on: redis-py does when it is
+    connecting. A loop that sleeps after it would never end.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+    await asyncio.sleep(seconds)

@@ -12,7 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import RedisError
 
-from common.background import background
+from common.background import background, pause
 from common.errors import UsageError
 from common.health import CheckFailed
 from common.settings import Settings
@@ -84,7 +84,7 @@ class RedisLink:
                 if self.is_up is False:
                     log.info("redis back", address=self.address)
                 self.is_up = True
-            await asyncio.sleep(WATCH_SECONDS if self.is_up else LOST_WATCH_SECONDS)
+            await pause(WATCH_SECONDS if self.is_up else LOST_WATCH_SECONDS)
 
 
 @asynccontextmanager

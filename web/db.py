@@ -128,6 +128,8 @@ async def _one_process_at_a_time(url: URL) -> AsyncIterator[None]:
         return
     path = Path(url.database)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Before SQLite makes it readable for everybody; the files beside it take its permissions.
+    await asyncio.to_thread(path.touch, mode=0o600)
     with path.with_name(path.name + ".lock").open("w") as lock:
         await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
         yield

@@ -11,6 +11,10 @@ class SessionsAwayError(DhmonError):
     """Redis does not answer: nobody can be let in, and nobody let out."""
 
 
+class BusyError(DhmonError):
+    """More is asked for at once than can be done soon."""
+
+
 class CrossSiteError(DhmonError):
     """Another site made the browser send this request."""
 

@@ -14,10 +14,11 @@ from common.errors import DhmonError
 from common.logs import request_id
 from common.problem import problem_response
 from web import keys
-from web.errors import CollectorError, CrossSiteError, SessionsAwayError, SignInError
+from web.errors import BusyError, CollectorError, CrossSiteError, SessionsAwayError, SignInError
 from web.sessions import is_secure
 
 STATUS: dict[type[DhmonError], int] = {
+    BusyError: 503,
     CollectorError: 503,
     CrossSiteError: 403,
     SessionsAwayError: 503,

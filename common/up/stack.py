@@ -83,14 +83,15 @@ class Stack:
 
     async def _start(self) -> None:
         settings, supervisor = self._settings, self._supervisor
-        supervisor.start(part("collector", settings, self._config_path))
         prometheus = await asyncio.to_thread(prometheus_program, settings)
         if prometheus is not None:
             supervisor.start(prometheus)
         await self._make_first_admin()
         supervisor.start(part("web", settings, self._config_path))
-        await self._wait_for("the collector", settings.collector.listen, "/healthz")
         await self._wait_for("the web app", settings.web.listen, "/healthz")
+        # It watches the web app, and is to find it there: a first start is not an outage.
+        supervisor.start(part("collector", settings, self._config_path))
+        await self._wait_for("the collector", settings.collector.listen, "/healthz")
         has_prometheus = prometheus is not None and await self._wait_for_prometheus()
         supervisor.is_starting = False
         admin, self._admin = self._admin, None

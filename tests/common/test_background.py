@@ -1,11 +1,12 @@
 """A loop beside a block: neither hides what happens to the other."""
 
 import asyncio
+import contextlib
 from typing import Never
 
 import pytest
 
-from common.background import background
+from common.background import background, pause
 
 
 async def fail() -> Never:
@@ -44,3 +45,18 @@ async def test_a_block_that_ends_ends_the_loop() -> None:
         await asyncio.sleep(0)
 
     assert ended == ["loop"]
+
+
+async def test_a_loop_ends_although_a_library_swallowed_its_cancellation() -> None:
+    """What redis-py 8.1 does to a cancellation that comes while it is connecting."""
+    working = asyncio.Event()
+
+    async def loop() -> Never:
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                working.set()
+                await asyncio.sleep(60)
+            await pause(60)
+
+    async with asyncio.timeout(30), background(loop(), name="stubborn"):
+        await working.wait()

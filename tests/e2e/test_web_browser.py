@@ -1,12 +1,15 @@
 """A person with a browser: signs in through the real form and reads the dashboard."""
 
+import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession
 from playwright.async_api import Page, async_playwright
+from yarl import URL
 
 from tests.servers.eventually import eventually
 from tests.servers.ports import free_ports
@@ -33,6 +36,14 @@ interval = "2s"
 timeout = "1s"
 retries = 0
 """
+
+
+HALF_A_FORM = (
+    b"POST /login HTTP/1.1\r\nHost: x\r\nSec-Fetch-Site: same-origin\r\n"
+    b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 99\r\n\r\nname=a"
+)
+COUNT_OF_FORMS = 'http_server_request_duration_seconds_count{http_request_method="POST"'
+BAD = 'http_response_status_code="400"'
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +129,25 @@ async def test_nothing_is_wider_than_the_screen(page: Page) -> None:
 
     assert page.viewport_size is not None
     assert width == page.viewport_size["width"]
+
+
+async def test_who_leaves_in_the_middle_of_a_form_is_no_failure_of_ours(address: str) -> None:
+    url = URL(address)
+    _, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(HALF_A_FORM)
+    await writer.drain()
+
+    async def requests_of_that_form() -> list[str]:
+        # Until its first bytes have arrived, closing would only take them back.
+        async with ClientSession(url) as session, session.get("/metrics") as answer:
+            lines = (await answer.text()).splitlines()
+        writer.close()
+        return [line for line in lines if line.startswith(COUNT_OF_FORMS)]
+
+    seen = await eventually(requests_of_that_form, lambda lines: any(BAD in line for line in lines))
+
+    assert any(BAD in line for line in seen)
+    assert not any('status_code="5' in line for line in seen)
 
 
 async def test_a_wrong_password_is_said_in_the_form(page: Page) -> None:

@@ -22,6 +22,11 @@ asyncio.run(main())
 """
 
 
+def open_to_others(folder: Path) -> dict[str, int]:
+    """The files of a database, each with what other users may do to it."""
+    return {path.name: path.stat().st_mode & 0o077 for path in folder.glob("web.db*")}
+
+
 def address(folder: Path) -> str:
     return f"sqlite:///{folder}/data/web.db"
 
@@ -31,6 +36,16 @@ async def test_a_fresh_database_is_made_and_a_second_start_finds_it(tmp_path: Pa
         async with open_database(address(tmp_path)) as database:
             assert await users(database) == []
             assert await check_database(database) == "sqlite"
+
+
+async def test_only_its_owner_reads_it_whoever_made_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o755)
+
+    async with open_database(address(tmp_path)) as database:
+        await users(database)
+        modes = open_to_others(tmp_path / "data")
+
+    assert [modes[f"web.db{end}"] for end in ("", "-shm", "-wal")] == [0, 0, 0]
 
 
 async def test_processes_that_start_at_once_do_not_collide(tmp_path: Path) -> None:

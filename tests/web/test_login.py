@@ -9,7 +9,8 @@ from argon2 import PasswordHasher
 
 from tests.servers.web import OURS, PASSWORD, Site
 from web import keys
-from web.auth.handlers import WRONG
+from web.auth.handlers import FORM_TYPE, WRONG
+from web.auth.passwords import MAX_VERIFYING
 from web.users.queries import set_enabled, set_password, user_by_name
 
 WRONG_PASSWORD = "not this one at all"  # noqa: S105 - nobody's
@@ -111,6 +112,15 @@ async def test_a_login_that_is_no_form_is_refused(site: Site, kind: str) -> None
     assert answer.status == 415
 
 
+async def test_a_login_that_cannot_be_unpacked_is_refused(site: Site) -> None:
+    headers = OURS | {"Content-Type": FORM_TYPE, "Content-Encoding": "gzip"}
+
+    answer = await site.client.post("/login", data=b"name=ann", headers=headers)
+
+    assert answer.status == 400
+    assert "did not arrive whole" in await answer.text()
+
+
 async def test_an_oversized_form_is_refused(site: Site) -> None:
     answer = await site.sign_in(password="x" * 70_000)
 
@@ -170,6 +180,21 @@ async def test_others_are_answered_while_a_password_is_hashed(site: Site) -> Non
     assert health.status == 200
     assert not all(login.done() for login in logins)
     assert {answer.status for answer in await asyncio.gather(*logins)} == {401}
+
+
+async def test_more_logins_than_can_be_done_soon_are_told_so_at_once(site: Site) -> None:
+    passwords = site.client.app[keys.PASSWORDS]
+    verifying = [
+        asyncio.create_task(passwords.verify(None, WRONG_PASSWORD)) for _ in range(MAX_VERIFYING)
+    ]
+
+    refused = await site.sign_in()
+    await asyncio.gather(*verifying)
+    accepted = await site.sign_in()
+
+    assert (refused.status, refused.headers["Retry-After"]) == (503, "5")
+    assert "too many people do so at this moment" in await refused.text()
+    assert accepted.status == 303
 
 
 async def test_a_password_of_old_parameters_is_hashed_anew(site: Site) -> None:

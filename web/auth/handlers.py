@@ -57,11 +57,18 @@ def local_path(address: str) -> str:
 
 
 async def _form(request: web.Request) -> dict[str, str]:
-    """The fields of a plain form. Raises 415 for anything else, 413 when it is too long."""
+    """The fields of a plain form.
+
+    Raises 415 for anything else, 413 when it is too long, 400 when it does not arrive whole.
+    """
     if request.content_type != FORM_TYPE or (request.charset or "utf-8").lower() != "utf-8":
         raise web.HTTPUnsupportedMediaType(text="This address takes a form, in UTF-8.")
+    try:
+        fields = await request.post()
+    except (web.RequestPayloadError, ConnectionError):
+        raise web.HTTPBadRequest(text="The form did not arrive whole.") from None
     # A form of this type has text in it, never files.
-    return dict(cast("dict[str, str]", await request.post()))
+    return dict(cast("dict[str, str]", fields))
 
 
 async def _authenticated(request: web.Request, name: str, password: str) -> User | None:

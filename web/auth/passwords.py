@@ -12,11 +12,14 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from common.errors import DhmonError
+from web.errors import BusyError
 
 Answer = TypeVar("Answer")
 MIN_LENGTH = 12
 MAX_LENGTH = 1024
 THREADS = 2
+# A few seconds of work: who comes later is told so at once.
+MAX_VERIFYING = 32
 
 
 class WeakPasswordError(DhmonError):
@@ -28,6 +31,7 @@ class Passwords:
 
     def __init__(self) -> None:
         self._hasher = PasswordHasher()
+        self._verifying = 0
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="argon2")
         # Verified when nobody has the name, so that the time tells nothing.
         self._nobody = self._hasher.hash(secrets.token_urlsafe())
@@ -54,10 +58,23 @@ class Passwords:
         return await self._run(self._hasher.hash, _bytes(password))
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
-        """Whether they match; as slow for None as for a hash."""
+        """Whether they match; as slow for None as for a hash.
+
+        Raises BusyError while MAX_VERIFYING others are at it.
+        """
+        if self._verifying >= MAX_VERIFYING:
+            raise BusyError(
+                "signing in",
+                why="too many people do so at this moment",
+                remedy="try again in a few seconds",
+            )
         # What is too long to be anybody's is cut to a length that is nobody's either.
         tried = _bytes(password[: MAX_LENGTH + 1])
-        matches = await self._run(self._matches, password_hash or self._nobody, tried)
+        self._verifying += 1
+        try:
+            matches = await self._run(self._matches, password_hash or self._nobody, tried)
+        finally:
+            self._verifying -= 1
         return matches and password_hash is not None
 
     async def rehash(self, password_hash: str, password: str) -> str | None:

@@ -1,6 +1,5 @@
 """What the collector is told of the people here: counts, never names."""
 
-import asyncio
 from datetime import UTC, datetime
 from typing import Never
 
@@ -10,6 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
+from common.background import pause
 from common.platform_report import INTERVAL_SECONDS, KEY, STALE_SECONDS, PlatformReport
 from web.db import Database
 from web.errors import SessionsAwayError
@@ -35,7 +35,7 @@ async def keep_reporting(redis: Redis, database: Database, sessions: SessionStor
             if not is_told:
                 log.info("users are reported again")
             is_told = True
-        await asyncio.sleep(INTERVAL_SECONDS if is_told else RETRY_SECONDS)
+        await pause(INTERVAL_SECONDS if is_told else RETRY_SECONDS)
 
 
 async def _report(redis: Redis, database: Database, sessions: SessionStorage) -> None:
