@@ -1,9 +1,12 @@
 """A loop that runs beside a block of code, and cannot die unnoticed."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, Never
+from typing import Any, Never, TypeVar
+
+Outcome = TypeVar("Outcome")
 
 
 @asynccontextmanager
@@ -31,3 +34,13 @@ async def pause(seconds: float) -> None:
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
     await asyncio.sleep(seconds)
+
+
+async def to_the_end(work: Coroutine[Any, Any, Outcome]) -> Outcome:
+    """Wait for `work` however often this task is cancelled meanwhile: for stopping what must not
+    stay behind. The work itself has to end in time."""
+    task = asyncio.create_task(work)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([task])
+    return task.result()

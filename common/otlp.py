@@ -14,6 +14,9 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
 from common.settings import OtelSettings
 
+# Retries included: a receiver that is away must not hold up our own stop.
+EXPORT_SECONDS = 2.0
+
 
 def providers(
     settings: OtelSettings, *, service: str, version: str, environment: str
@@ -34,8 +37,12 @@ def providers(
         sampler=ParentBased(TraceIdRatioBased(settings.sample_ratio)),
         shutdown_on_exit=False,
     )
-    tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{base}/v1/traces")))
-    reader = PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=f"{base}/v1/metrics"))
+    tracers.add_span_processor(
+        BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{base}/v1/traces", timeout=EXPORT_SECONDS))
+    )
+    reader = PeriodicExportingMetricReader(
+        OTLPMetricExporter(endpoint=f"{base}/v1/metrics", timeout=EXPORT_SECONDS)
+    )
     meters = MeterProvider(resource=resource, metric_readers=[reader], shutdown_on_exit=False)
 
     def shut_down() -> None:

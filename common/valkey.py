@@ -21,7 +21,7 @@ from typing import Never
 import structlog
 
 from common.back_off import BackOff
-from common.background import background
+from common.background import background, to_the_end
 from common.errors import DhmonError
 
 # Without the final zero: Linux takes 107 bytes, macOS 103.
@@ -159,7 +159,7 @@ async def _run_or_adopt(binary: Path, place: Place) -> None:
     try:
         await process.wait()
     finally:
-        await _stop(process)
+        await to_the_end(_stop(process))
 
 
 async def _start(binary: Path, place: Place, lock: int) -> asyncio.subprocess.Process:
@@ -187,8 +187,8 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
         return
     process.terminate()
     try:
-        # Not asyncio.timeout: in a cancelled task it never says TimeoutError on Python 3.11.2.
-        await asyncio.wait_for(process.wait(), STOP_SECONDS)
+        async with asyncio.timeout(STOP_SECONDS):
+            await process.wait()
     except TimeoutError:
         process.kill()
         await process.wait()
@@ -199,12 +199,18 @@ async def _adopt(lock: int, place: Place) -> None:
     try:
         await _until_free(lock)
     except asyncio.CancelledError:
-        # Not our child: a signal might hit another process that got its number.
-        try:
-            await asyncio.wait_for(_shut_down(lock, place.socket), STOP_SECONDS)
-        except (OSError, TimeoutError) as error:
-            log.warning("embedded valkey does not stop", error=str(error))
+        await to_the_end(_stop_adopted(lock, place.socket))
         raise
+
+
+async def _stop_adopted(lock: int, socket: Path) -> None:
+    """By command: it is not our child, a signal might hit another process that got its number."""
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await _command_shutdown(socket)
+            await _until_free(lock)
+    except (OSError, TimeoutError) as error:
+        log.warning("embedded valkey does not stop", error=str(error))
 
 
 async def _until_free(lock: int) -> None:
@@ -212,14 +218,13 @@ async def _until_free(lock: int) -> None:
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _shut_down(lock: int, socket: Path) -> None:
+async def _command_shutdown(socket: Path) -> None:
     reader, writer = await asyncio.open_unix_connection(socket)
     try:
         writer.write(b"SHUTDOWN\r\n")
         await reader.read()
     finally:
         writer.close()
-    await _until_free(lock)
 
 
 def _last_line(path: Path) -> str:

@@ -60,3 +60,18 @@ async def test_a_loop_ends_although_a_library_swallowed_its_cancellation() -> No
 
     async with asyncio.timeout(30), background(loop(), name="stubborn"):
         await working.wait()
+
+
+async def test_a_clean_up_comes_to_its_end_however_often_it_is_cancelled() -> None:
+    may_end = asyncio.Event()
+    cleaning = asyncio.create_task(to_the_end(may_end.wait()))
+    for _ in range(3):
+        await asyncio.sleep(0)
+        cleaning.cancel()
+    await asyncio.sleep(0)
+    is_still_cleaning = not cleaning.done()
+
+    may_end.set()
+
+    assert is_still_cleaning
+    assert await cleaning is True

@@ -195,8 +195,10 @@ async def test_a_server_that_hangs_does_not_outlive_its_owner(
         os.kill(hanging, signal.SIGSTOP)
 
         exit_code = await owner.leave()
+        is_sure = await owner.says("embedded valkey stopped")
 
     assert exit_code == 0
+    assert is_sure
     assert await gone(hanging)
 
 
