@@ -1,5 +1,6 @@
 """Run one aiohttp application as a process: bind, serve, stop on SIGTERM or Ctrl-C."""
 
+import logging
 import resource
 import signal
 from collections.abc import Callable
@@ -7,10 +8,12 @@ from collections.abc import Callable
 import structlog
 import uvloop
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from common.listening import bind
 
 SHUTDOWN_SECONDS = 5.0
+SERVER_LOG = "aiohttp.server"
 log = structlog.get_logger(__name__)
 
 
@@ -22,6 +25,7 @@ def serve(
     Raises DhmonError when the address cannot be had or a part of the app cannot start.
     """
     raise_file_limit()
+    logging.getLogger(SERVER_LOG).addFilter(without_traceback)
     sock = bind(listen, key=key)
     loop = uvloop.new_event_loop()
     if on_reload is not None:
@@ -43,6 +47,15 @@ def serve(
         )
     except BaseExceptionGroup as group:
         raise first_cause(group) from group
+
+
+def without_traceback(record: logging.LogRecord) -> bool:
+    """A filter: what is no HTTP gets one line, or anybody could fill the log with tracebacks."""
+    error = record.exc_info[1] if record.exc_info else None
+    if not isinstance(error, HttpProcessingError):
+        return True
+    log.info("malformed request refused", status=error.code, error=error.message)
+    return False
 
 
 def first_cause(error: BaseException) -> BaseException:

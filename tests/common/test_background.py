@@ -6,7 +6,7 @@ from typing import Never
 
 import pytest
 
-from common.background import background, pause
+from common.background import background, pause, to_the_end
 
 
 async def fail() -> Never:

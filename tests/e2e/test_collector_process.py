@@ -215,6 +215,23 @@ def test_a_second_collector_on_the_same_store_is_one_sentence(tmp_path: Path) ->
     one_sentence(outcome, "another process has it open", "stop that process")
 
 
+@pytest.mark.parametrize(
+    "sent", [b"\x16\x03\x01 not http\r\n\r\n", b"GET / HTTP/1.1\r\nbad header\r\n\r\n"]
+)
+def test_what_is_no_http_is_refused_in_one_line(tmp_path: Path, sent: bytes) -> None:
+    [own] = free_ports(1)
+
+    with running(write_config(tmp_path, own), own) as collector:
+        with socket.create_connection(("127.0.0.1", own), timeout=10) as connection:
+            connection.sendall(sent)
+            answer = connection.recv(4096)
+        alive = collector.get("/healthz")
+
+    assert answer.startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))
+    assert alive == {"status": "ok"}
+    assert "Traceback" not in collector.log.read_text()
+
+
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where the folder should be")
 
