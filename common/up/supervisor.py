@@ -15,7 +15,7 @@ RESTART = BackOff(first_seconds=1.0, longest_seconds=30.0, healthy_seconds=60.0)
 # Who talks to another stops before it. Valkey, which all of them use, is not a child: it is last.
 STOP_ORDER = ("web", "collector", "prometheus")
 # With what Valkey may take afterwards: within ten seconds.
-PATIENCE_SECONDS = 7.0
+PATIENCE_SECONDS = 6.0
 KILL_SECONDS = 1.0
 log = structlog.get_logger(__name__)
 

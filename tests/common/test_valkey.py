@@ -197,8 +197,7 @@ async def test_a_server_that_hangs_does_not_outlive_its_owner(
         exit_code = await owner.leave()
         is_sure = await owner.says("embedded valkey stopped")
 
-    assert exit_code == 0
-    assert is_sure
+    assert (exit_code, is_sure) == (0, True)
     assert await gone(hanging)
 
 
@@ -234,8 +233,7 @@ async def test_the_last_words_of_a_server_that_cannot_start_are_logged(tmp_path:
         has_failed = await owner.says("embedded valkey ended, starting it again")
         has_failed_again = await owner.says("seconds=0.2")
 
-    assert has_failed
-    assert has_failed_again
+    assert (has_failed, has_failed_again) == (True, True)
     assert "AOF manifest" in owner.said
 
 
