@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from prometheus_client import GCCollector, PlatformCollector, ProcessCollector
 
 from collector import host, keys, platform
 from collector.api.auth import require_key
@@ -36,7 +35,7 @@ from common.observe import observe
 from common.redis import open_redis
 from common.service_key import service_key
 from common.settings import Settings
-from common.telemetry import Telemetry
+from common.telemetry import Telemetry, process_metrics
 
 
 def probers(tools: ProbeTools, http: HttpProber) -> dict[str, Prober[Any]]:
@@ -77,14 +76,8 @@ def create_app(
 
 @asynccontextmanager
 async def _telemetry_ctx(app: web.Application) -> AsyncIterator[None]:
-    registry = app[keys.TELEMETRY].registry
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
-    GCCollector(registry=registry)
-    try:
+    async with process_metrics(app[keys.TELEMETRY]):
         yield
-    finally:
-        await asyncio.to_thread(app[keys.TELEMETRY].shut_down)
 
 
 @asynccontextmanager

@@ -3,12 +3,20 @@
 Without an endpoint only OpenTelemetry's API is loaded, whose tracer and meter do nothing.
 """
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
 
 from opentelemetry import metrics, trace
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
 
 from common.settings import OtelSettings
 
@@ -122,6 +130,18 @@ def start(settings: OtelSettings, *, service: str, version: str, environment: st
         ),
         shut_down=shut_down,
     )
+
+
+@asynccontextmanager
+async def process_metrics(telemetry: Telemetry) -> AsyncIterator[None]:
+    """Show this process's own metrics for as long as it runs; send what is left at its end."""
+    ProcessCollector(registry=telemetry.registry)
+    PlatformCollector(registry=telemetry.registry)
+    GCCollector(registry=telemetry.registry)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(telemetry.shut_down)
 
 
 def _nothing() -> None:

@@ -1,6 +1,5 @@
 """The web app put together: every part is made here and handed what it needs."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -9,14 +8,13 @@ from pathlib import Path
 import aiohttp_jinja2
 import jinja2
 from aiohttp import web
-from prometheus_client import GCCollector, PlatformCollector, ProcessCollector
 
 from common.background import background
 from common.health import CHECKS, Check
 from common.observe import observe
 from common.redis import open_redis
 from common.settings import Settings
-from common.telemetry import Telemetry
+from common.telemetry import Telemetry, process_metrics
 from web import keys
 from web.auth.guard import guard
 from web.auth.passwords import Passwords
@@ -63,14 +61,8 @@ def _set_up_templates(app: web.Application) -> None:
 
 @asynccontextmanager
 async def _telemetry_ctx(app: web.Application) -> AsyncIterator[None]:
-    registry = app[keys.TELEMETRY].registry
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
-    GCCollector(registry=registry)
-    try:
+    async with process_metrics(app[keys.TELEMETRY]):
         yield
-    finally:
-        await asyncio.to_thread(app[keys.TELEMETRY].shut_down)
 
 
 @asynccontextmanager

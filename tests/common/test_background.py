@@ -1,7 +1,6 @@
 """A loop beside a block: neither hides what happens to the other."""
 
 import asyncio
-import contextlib
 from typing import Never
 
 import pytest
@@ -50,16 +49,22 @@ async def test_a_block_that_ends_ends_the_loop() -> None:
 async def test_a_loop_ends_although_a_library_swallowed_its_cancellation() -> None:
     """What redis-py 8.1 does to a cancellation that comes while it is connecting."""
     working = asyncio.Event()
+    swallowed = 0
 
     async def loop() -> Never:
+        nonlocal swallowed
         while True:
-            with contextlib.suppress(asyncio.CancelledError):
+            try:
                 working.set()
                 await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                swallowed += 1
             await pause(60)
 
     async with asyncio.timeout(30), background(loop(), name="stubborn"):
         await working.wait()
+
+    assert swallowed == 1
 
 
 async def test_a_clean_up_comes_to_its_end_however_often_it_is_cancelled() -> None:
