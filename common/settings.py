@@ -1,6 +1,7 @@
 """The whole configuration: `monitor.toml`, then `DHMON_*` variables, checked at once."""
 
 import os
+import re
 import tomllib
 from collections import Counter
 from datetime import datetime
@@ -13,6 +14,7 @@ from pydantic import (
     AwareDatetime,
     BeforeValidator,
     Field,
+    PlainSerializer,
     SecretStr,
     ValidationError,
     model_validator,
@@ -57,6 +59,11 @@ def _check_redis_url(url: str) -> str:
     return url
 
 
+def _without_password(url: str) -> str:
+    """As it is shown: a password in an address is a secret too."""
+    return re.sub(r"(//[^:/@]*):[^@/]*@", r"\1:**********@", url)
+
+
 def _check_web_database(url: str) -> str:
     if not url.startswith(("sqlite:///", "postgresql+asyncpg://")):
         raise ValueError('expected "sqlite:///path" or "postgresql+asyncpg://…"')
@@ -99,7 +106,9 @@ class WebSettings(Strict):
     """`public_url` is the address people type; it decides the cookie and the accepted origins."""
 
     listen: HostPort = "127.0.0.1:8080"
-    database: Annotated[str, AfterValidator(_check_web_database)] = "sqlite:///data/web.db"
+    database: Annotated[
+        str, AfterValidator(_check_web_database), PlainSerializer(_without_password)
+    ] = "sqlite:///data/web.db"
     public_url: str | None = None
     collector_url: str | None = None
     session_idle_seconds: Seconds = Field(30 * 60.0, alias="session_idle")
@@ -107,7 +116,9 @@ class WebSettings(Strict):
 
 
 class RedisSettings(Strict):
-    url: Annotated[str, AfterValidator(_check_redis_url)] = "embedded"
+    url: Annotated[str, AfterValidator(_check_redis_url), PlainSerializer(_without_password)] = (
+        "embedded"
+    )
 
 
 class OtelSettings(Strict):

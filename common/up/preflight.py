@@ -25,24 +25,25 @@ def check_data_folder(folder: Path) -> None:
 
 
 def check_addresses(settings: Settings) -> None:
-    """Raises DhmonError for an address of ours on which another process listens."""
-    for key, listen in (
-        ("collector.listen", settings.collector.listen),
-        ("web.listen", settings.web.listen),
-    ):
-        check_port_is_given(key, listen)
-        bind(listen, key=key).close()
-    check_port_is_given("up.prometheus", settings.up.prometheus)
+    """Raises DhmonError for an address of ours that is taken, or that the parts cannot share."""
+    wanted = {
+        "collector.listen": settings.collector.listen,
+        "web.listen": settings.web.listen,
+        "up.prometheus": settings.up.prometheus,
+    }
+    owners: dict[str, str] = {}
+    for key, listen in wanted.items():
+        if host_port(listen)[1] == 0:
+            raise _unfit(key, listen, why="the other parts could not find it")
+        owner = owners.setdefault(reachable(listen), key)
+        if owner != key:
+            raise _unfit(key, listen, why=f"{owner} has that port too")
+    for key in ("collector.listen", "web.listen"):
+        bind(wanted[key], key=key).close()
 
 
-def check_port_is_given(key: str, listen: str) -> None:
-    """Port 0, any free one, is for tests of one part: here the parts must find each other."""
-    if host_port(listen)[1] == 0:
-        raise UsageError(
-            f"{key} = {listen}",
-            why="the other parts could not find it",
-            remedy="give it a port of its own",
-        )
+def _unfit(key: str, listen: str, *, why: str) -> UsageError:
+    return UsageError(f"{key} = {listen}", why=why, remedy="give it a port of its own")
 
 
 def is_answered(listen: str) -> bool:

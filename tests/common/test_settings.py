@@ -311,6 +311,22 @@ def test_config_show_prints_what_is_in_force_without_secrets(
     assert "s3cret" not in outcome.stdout
 
 
+def test_config_show_masks_passwords_in_addresses(tmp_path: Path) -> None:
+    path = config(
+        tmp_path,
+        """
+        redis = { url = "redis://me:hunter2@r.example:6379/0" }
+        web = { database = "postgresql+asyncpg://me:hunter3@p.example/web" }
+        """,
+    )
+
+    shown = json.loads(dhmon("config", "show", "--config", path).stdout)
+
+    assert shown["redis"]["url"] == "redis://me:**********@r.example:6379/0"
+    assert shown["web"]["database"] == "postgresql+asyncpg://me:**********@p.example/web"
+    assert load(path).redis.url == "redis://me:hunter2@r.example:6379/0"
+
+
 @pytest.mark.parametrize("arguments", [["nonsense"], ["config"], ["config", "check", "--nope"]])
 def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
     outcome = dhmon(*arguments)

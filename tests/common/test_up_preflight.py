@@ -69,6 +69,15 @@ def test_every_part_needs_a_port_that_the_others_know(key: str) -> None:
         check_addresses(settings(**ports))
 
 
+@pytest.mark.parametrize("key", ["web", "prometheus"])
+def test_two_parts_cannot_have_the_same_port(key: str) -> None:
+    collector, web, prometheus = free_ports(3)
+    ports = {"collector": collector, "web": web, "prometheus": prometheus} | {key: collector}
+
+    with pytest.raises(UsageError, match=r"collector\.listen has that port too"):
+        check_addresses(settings(**ports))
+
+
 @pytest.mark.parametrize(
     ("listen", "address"),
     [
