@@ -31,6 +31,7 @@ from collector.store.store import Store, open_store
 from collector.watch import Watch
 from common.background import background
 from common.health import CHECKS, Check, CheckFailed
+from common.lifetime import Context, opened_in_order
 from common.observe import observe
 from common.redis import open_redis
 from common.service_key import service_key
@@ -68,9 +69,8 @@ def create_app(
     app[keys.TELEMETRY] = telemetry
     app[CHECKS] = []
     app.add_routes(ROUTES)
-    app.cleanup_ctx.append(_telemetry_ctx)
-    app.cleanup_ctx.append(_store_ctx)
-    app.cleanup_ctx.append(_watching_ctx(reload, CollectorMeters(telemetry.registry, version)))
+    watching = _watching_ctx(reload, CollectorMeters(telemetry.registry, version))
+    app.cleanup_ctx.append(opened_in_order(_telemetry_ctx, _store_ctx, watching))
     return app
 
 
@@ -100,9 +100,8 @@ def _store_check(store: Store) -> Callable[[], Awaitable[str]]:
     return check
 
 
-def _watching_ctx(
-    reload: Reload, meters: CollectorMeters
-) -> Callable[[web.Application], AsyncIterator[None]]:
+def _watching_ctx(reload: Reload, meters: CollectorMeters) -> Context:
+    @asynccontextmanager
     async def context(app: web.Application) -> AsyncIterator[None]:
         settings, store, telemetry = app[keys.SETTINGS], app[keys.STORE], app[keys.TELEMETRY]
         snapshot = app[keys.SNAPSHOT] = Snapshot()

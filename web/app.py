@@ -11,6 +11,7 @@ from aiohttp import web
 
 from common.background import background
 from common.health import CHECKS, Check
+from common.lifetime import opened_in_order
 from common.observe import observe
 from common.redis import open_redis
 from common.settings import Settings
@@ -43,8 +44,8 @@ def create_app(settings: Settings, telemetry: Telemetry) -> web.Application:
     app.add_routes([*PUBLIC_ROUTES, *PERSONAL_ROUTES])
     app.on_response_prepare.append(add_security_headers)
     _set_up_templates(app)
-    for context in (_telemetry_ctx, _database_ctx, _collector_ctx, _sessions_ctx):
-        app.cleanup_ctx.append(context)
+    contexts = opened_in_order(_telemetry_ctx, _database_ctx, _collector_ctx, _sessions_ctx)
+    app.cleanup_ctx.append(contexts)
     return app
 
 
