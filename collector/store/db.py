@@ -1,13 +1,20 @@
 """The only place that opens DuckDB."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
 
 from collector.errors import StoreError
 
-# Two threads, because a collector shares a small machine with what it watches.
-CONFIG: dict[str, str | bool | int | float | list[str]] = {"threads": 2, "memory_limit": "512MB"}
+# Two threads, because a collector shares a small machine with what it watches. No checkpoint of
+# DuckDB's own: it would run inside somebody's commit, and on a full disk it ends the database.
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "threads": 2,
+    "memory_limit": "512MB",
+    "wal_autocheckpoint": "1TB",
+}
 
 
 def open_database(path: Path) -> duckdb.DuckDBPyConnection:
@@ -22,6 +29,24 @@ def open_database(path: Path) -> duckdb.DuckDBPyConnection:
     except duckdb.Error as error:
         raise explain(path, error) from error
     return connection
+
+
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """The block is on disk when it ends, or left no trace when it raises."""
+    connection.execute("BEGIN TRANSACTION")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        roll_back(connection)
+        raise
+
+
+def roll_back(connection: duckdb.DuckDBPyConnection) -> None:
+    """End a failed transaction, if it has not ended by itself."""
+    with suppress(duckdb.TransactionException, duckdb.FatalException):
+        connection.execute("ROLLBACK")
 
 
 def explain(path: Path, error: duckdb.Error) -> StoreError:

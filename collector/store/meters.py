@@ -1,14 +1,14 @@
 """What the store measures of itself."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter as Tally
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from opentelemetry.trace import SpanKind
 from prometheus_client import Counter, Gauge, Histogram
 
-from collector.errors import StoreError
-from collector.store.batches import Batch
+from collector.store.queue import Waiting
 from common.telemetry import Telemetry
 
 COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -19,9 +19,14 @@ class StoreMeters:
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
-        self.queue_rows = Gauge(
+        self._queue_rows = Gauge(
             "collector_queue_rows",
             "Rows that wait to be written.",
+            registry=telemetry.registry,
+        )
+        self._queue_bytes = Gauge(
+            "collector_queue_bytes",
+            "Size of the rows that wait to be written.",
             registry=telemetry.registry,
         )
         self._rows = Counter(
@@ -37,16 +42,24 @@ class StoreMeters:
             registry=telemetry.registry,
         )
 
-    def committed(
-        self,
-        batches: Mapping[str, Sequence[Batch]],
-        seconds: float,
-        error: StoreError | None,
-    ) -> None:
+    def queued(self, rows: int, size_bytes: int) -> None:
+        self._queue_rows.set(rows)
+        self._queue_bytes.set(size_bytes)
+
+    def committed(self, group: Sequence[Waiting], duplicates: int, seconds: float) -> None:
+        """`duplicates`: events that were there already."""
         self._commit.observe(seconds)
-        result = "committed" if error is None else "failed"
-        for table, parts in batches.items():
-            self._rows.labels(table, result).inc(sum(part.row_count for part in parts))
+        rows = _rows_by_table(group)
+        if duplicates:
+            rows["events"] -= duplicates
+            self._rows.labels("events", "duplicate").inc(duplicates)
+        for table, count in rows.items():
+            self._rows.labels(table, "committed").inc(count)
+
+    def failed(self, group: Sequence[Waiting], seconds: float) -> None:
+        self._commit.observe(seconds)
+        for table, rows in _rows_by_table(group).items():
+            self._rows.labels(table, "failed").inc(rows)
 
     @contextmanager
     def operation(self, name: str) -> Iterator[None]:
@@ -63,3 +76,13 @@ class StoreMeters:
                 raise
             finally:
                 self._telemetry.database.record(time.perf_counter() - started, attributes)
+
+
+def _rows_by_table(group: Sequence[Waiting]) -> Tally[str]:
+    rows: Tally[str] = Tally()
+    for waiting in group:
+        for batch in waiting.batches:
+            rows[batch.table] += batch.row_count
+        if waiting.events:
+            rows["events"] += len(waiting.events)
+    return rows

@@ -2,15 +2,14 @@
 
 import asyncio
 import contextvars
-import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
 
 from collector.errors import StoreError
+from collector.store.database import Database
 from collector.store.db import explain
 from collector.store.meters import StoreMeters
 
@@ -22,14 +21,11 @@ TIMEOUT_SECONDS = 10.0
 class Reader:
     """A reader never waits for the writer: each query sees the last commit before it began."""
 
-    def __init__(
-        self, connection: duckdb.DuckDBPyConnection, path: Path, meters: StoreMeters
-    ) -> None:
-        self._connection = connection
-        self._path = path
+    def __init__(self, database: Database, meters: StoreMeters) -> None:
+        self._database = database
+        self._path = database.path
         self._meters = meters
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store-reader")
-        self._local = threading.local()
 
     async def fetch(
         self, row_type: type[Row], sql: str, parameters: Mapping[str, object]
@@ -63,21 +59,15 @@ class Reader:
         parameters: Mapping[str, object],
         running: list[duckdb.DuckDBPyConnection],
     ) -> list[Row]:
-        cursor = self._cursor()
-        running.append(cursor)
-        try:
-            with self._meters.operation("SELECT"):
-                rows: list[tuple[Any, ...]] = cursor.execute(sql, dict(parameters)).fetchall()
-        except duckdb.Error as cause:
-            raise explain(self._path, cause) from cause
-        columns = [column[0] for column in cursor.description or ()]
+        with self._database.use() as cursor:
+            running.append(cursor)
+            try:
+                with self._meters.operation("SELECT"):
+                    rows: list[tuple[Any, ...]] = cursor.execute(sql, dict(parameters)).fetchall()
+            except duckdb.Error as cause:
+                raise explain(self._path, cause) from cause
+            columns = [column[0] for column in cursor.description or ()]
         return [row_type(**dict(zip(columns, row, strict=True))) for row in rows]
-
-    def _cursor(self) -> duckdb.DuckDBPyConnection:
-        if not hasattr(self._local, "cursor"):
-            self._local.cursor = self._connection.cursor()
-        cursor: duckdb.DuckDBPyConnection = self._local.cursor
-        return cursor
 
     def stop(self) -> None:
         """Wait for the queries in progress; blocks."""

@@ -1,7 +1,7 @@
 """The store as the rest of the collector knows it: one door in, one door out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -10,8 +10,10 @@ import duckdb
 import structlog
 
 from collector.errors import StoreError
+from collector.model.event import ReceivedEvent
 from collector.store.batches import Batch
-from collector.store.db import explain, open_database
+from collector.store.database import Database
+from collector.store.db import explain
 from collector.store.meters import StoreMeters
 from collector.store.migrate import known_migrations, migrate
 from collector.store.reader import Reader
@@ -19,23 +21,48 @@ from collector.store.writer import Writer
 from common.telemetry import Telemetry
 
 Row = TypeVar("Row")
+Outcome = TypeVar("Outcome")
 log = structlog.get_logger(__name__)
 
 
 class Store:
     """DuckDB behind one writer thread and a few readers."""
 
-    def __init__(
-        self, connection: duckdb.DuckDBPyConnection, path: Path, meters: StoreMeters
-    ) -> None:
-        self.path = path
-        self._connection = connection
-        self._writer = Writer(connection, path, meters)
-        self._reader = Reader(connection, path, meters)
+    def __init__(self, database: Database, meters: StoreMeters) -> None:
+        self.path = database.path
+        self._database = database
+        self._writer = Writer(database, meters)
+        self._reader = Reader(database, meters)
 
     async def append(self, *batches: Batch) -> None:
-        """Write all rows in one transaction; returns once they are on disk."""
+        """Write all rows in one transaction; returns once they are on disk.
+
+        Raises StoreBusyError when the queue is full, StoreError when nothing was kept.
+        """
         await self._writer.append(batches)
+
+    async def append_events(
+        self, events: Sequence[ReceivedEvent], size_bytes: int | None = None
+    ) -> frozenset[int]:
+        """As `append`; returns the places of the events that the store had already.
+
+        `size_bytes` is what they take in the queue, when the caller knows.
+        """
+        return await self._writer.append_events(events, size_bytes)
+
+    async def write(self, work: Callable[[duckdb.DuckDBPyConnection], Outcome]) -> Outcome:
+        """Run `work` on the writer's thread between two commits; it makes its own transaction."""
+
+        def with_cursor(database: Database) -> Outcome:
+            with database.use() as connection:
+                return work(connection)
+
+        return await self.exclusively(with_cursor)
+
+    async def exclusively(self, work: Callable[[Database], Outcome]) -> Outcome:
+        """As `write`, for work that closes the file or opens it again."""
+        outcome: Outcome = await self._writer.run(work)
+        return outcome
 
     async def fetch(
         self, row_type: type[Row], sql: str, parameters: Mapping[str, object] | None = None
@@ -59,7 +86,7 @@ class Store:
         """Write what waits, merge the log into the file, close it; blocks."""
         self._writer.stop()
         self._reader.stop()
-        self._connection.close()
+        self._database.close()
 
 
 @asynccontextmanager
@@ -74,14 +101,15 @@ async def open_store(path: Path, telemetry: Telemetry) -> AsyncIterator[Store]:
 
 
 def _open(path: Path, meters: StoreMeters) -> Store:
-    connection = open_database(path)
+    database = Database(path)
     try:
-        for migration in migrate(connection, path, known_migrations()):
-            log.info("migration applied", version=migration.version, name=migration.name)
+        with database.use() as connection:
+            for migration in migrate(connection, path, known_migrations()):
+                log.info("migration applied", version=migration.version, name=migration.name)
     except StoreError:
-        connection.close()
+        database.close()
         raise
     except duckdb.Error as error:
-        connection.close()
+        database.close()
         raise explain(path, error) from error
-    return Store(connection, path, meters)
+    return Store(database, meters)

@@ -3,58 +3,45 @@
 import asyncio
 import threading
 import time
-from collections import deque
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any, TypeVar
 
 import duckdb
 import structlog
 
-from collector.errors import StoreBusyError, StoreError
+from collector.errors import StoreError
+from collector.model.event import ReceivedEvent
 from collector.store.batches import Batch, concatenate
-from collector.store.db import explain
+from collector.store.database import Database
+from collector.store.db import explain, transaction
+from collector.store.insert import insert_batch, insert_events
 from collector.store.meters import StoreMeters
+from collector.store.queue import Waiting, Work, WriteQueue
 
-MAX_QUEUED_ROWS = 1_000_000
-MAX_ROWS_IN_COMMIT = 100_000
-DEFAULT_INSERT = "INSERT INTO {table} BY NAME SELECT * FROM batch"
-# A series is known by its number: meeting it again is the usual case.
-INSERT_SERIES = """
-INSERT INTO series
-SELECT series_id, metric, CAST(CAST(labels AS JSON) AS MAP(VARCHAR, VARCHAR)) FROM batch
-ON CONFLICT DO NOTHING
-"""
-TABLES = ("series", "samples", "probe_results", "incident_events")
-INSERTS = {table: DEFAULT_INSERT.format(table=table) for table in TABLES} | {
-    "series": INSERT_SERIES
-}
+# Of an event in the queue, where its sender did not say how long it was.
+EVENT_BYTES = 512
+Outcome = TypeVar("Outcome")
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """One caller's rows, and where to tell it that they are on disk."""
+class Settled:
+    """What a caller is to be told: an error, or the result."""
 
-    batches: Sequence[Batch]
-    rows: int
-    done: asyncio.Future[None]
-    loop: asyncio.AbstractEventLoop
+    waiting: Waiting
+    result: Any = None
+    error: BaseException | None = None
 
 
 class Writer:
-    """Owns `connection` from `start` to `stop`; `append` is for coroutines."""
+    """Writes to `database` from `start` to `stop`; everything else is for coroutines."""
 
-    def __init__(
-        self, connection: duckdb.DuckDBPyConnection, path: Path, meters: StoreMeters
-    ) -> None:
-        self._connection = connection
-        self._path = path
+    def __init__(self, database: Database, meters: StoreMeters) -> None:
+        self._database = database
         self._meters = meters
-        self._queue: deque[Waiting] = deque()
-        self._queued_rows = 0
-        self._changed = threading.Condition()
-        self._stopping = False
+        self._queue = WriteQueue(database.path, meters.queued)
         self._thread = threading.Thread(target=self._run, name="store-writer")
 
     def start(self) -> None:
@@ -62,9 +49,7 @@ class Writer:
 
     def stop(self) -> None:
         """Write what is queued, then end; blocks."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify()
+        self._queue.close()
         self._thread.join()
 
     async def append(self, batches: Sequence[Batch]) -> None:
@@ -74,94 +59,114 @@ class Writer:
         none of the rows are there.
         """
         rows = sum(batch.row_count for batch in batches)
-        if rows == 0:
-            return
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
-        with self._changed:
-            self._refuse_when_full(rows)
-            self._queue.append(Waiting(batches, rows, done, loop))
-            self._queued_rows += rows
-            self._meters.queue_rows.set(self._queued_rows)
-            self._changed.notify()
-        await done
+        if rows:
+            size_bytes = sum(batch.rows.nbytes for batch in batches)
+            await self._put(rows=rows, size_bytes=size_bytes, batches=batches)
 
-    def _refuse_when_full(self, rows: int) -> None:
-        if self._stopping:
-            raise StoreError(str(self._path), why="the store is closing", remedy="send it again")
-        if self._queued_rows + rows > MAX_QUEUED_ROWS:
-            raise StoreBusyError(
-                str(self._path),
-                why=f"{self._queued_rows} rows wait to be written",
-                remedy="send it again in a second",
-            )
+    async def append_events(
+        self, events: Sequence[ReceivedEvent], size_bytes: int | None = None
+    ) -> frozenset[int]:
+        """As `append`; returns the places of those that were there already."""
+        if not events:
+            return frozenset()
+        size_bytes = size_bytes or len(events) * EVENT_BYTES
+        duplicates: frozenset[int] = await self._put(
+            rows=len(events), size_bytes=size_bytes, events=events
+        )
+        return duplicates
+
+    async def run(self, work: Work) -> Any:
+        """Return what `work` returns, run on the writer's thread between two commits."""
+        return await self._put(work=work)
+
+    def _put(self, **what: Any) -> asyncio.Future[Any]:
+        loop = asyncio.get_running_loop()
+        waiting = Waiting(done=loop.create_future(), loop=loop, **what)
+        self._queue.put(waiting)
+        return waiting.done
 
     def _run(self) -> None:
-        while group := self._next_group():
-            self._commit(group)
+        while group := self._queue.next_group():
+            settled = [self._work(group[0])] if group[0].work else self._commit(group)
+            # One call for all of a loop: each wakes it up.
+            for loop in {one.waiting.loop for one in settled}:
+                mine = [one for one in settled if one.waiting.loop is loop]
+                loop.call_soon_threadsafe(_settle, mine)
 
-    def _next_group(self) -> list[Waiting]:
-        """All that waits, up to a full commit; empty when there is nothing left to do."""
-        with self._changed:
-            while not self._queue and not self._stopping:
-                self._changed.wait()
-            group: list[Waiting] = []
-            rows = 0
-            while self._queue and (not group or rows + self._queue[0].rows <= MAX_ROWS_IN_COMMIT):
-                waiting = self._queue.popleft()
-                rows += waiting.rows
-                group.append(waiting)
-            self._queued_rows -= rows
-            self._meters.queue_rows.set(self._queued_rows)
-            return group
+    def _work(self, waiting: Waiting) -> Settled:
+        if waiting.work is None:
+            raise AssertionError("rows are committed, not worked on")
+        try:
+            return Settled(waiting, result=waiting.work(self._database))
+        except Exception as cause:
+            return Settled(waiting, error=self._recovered(cause))
 
-    def _commit(self, group: list[Waiting]) -> None:
+    def _commit(self, group: list[Waiting]) -> list[Settled]:
+        started = time.perf_counter()
+        try:
+            with self._meters.operation("INSERT"):
+                duplicates = self._transaction(group)
+        except Exception as cause:
+            # Whatever it was: the callers must hear of it, and the thread must serve the next.
+            error = self._recovered(cause)
+            log.exception("commit failed", rows=sum(waiting.rows for waiting in group))
+            self._meters.failed(group, time.perf_counter() - started)
+            return [Settled(waiting, error=error) for waiting in group]
+        self._meters.committed(group, len(duplicates), time.perf_counter() - started)
+        return _shared_out(group, duplicates)
+
+    def _transaction(self, group: list[Waiting]) -> list[int]:
         by_table: dict[str, list[Batch]] = {}
         for waiting in group:
             for batch in waiting.batches:
                 by_table.setdefault(batch.table, []).append(batch)
-        started = time.perf_counter()
-        error: StoreError | None = None
-        try:
-            with self._meters.operation("INSERT"):
-                self._transaction([concatenate(batches) for batches in by_table.values()])
-        except Exception as cause:
-            # Whatever it was: the callers must hear of it, and the thread must serve the next.
-            self._roll_back()
-            error = self._explain(cause)
-            log.exception("commit failed", rows=sum(waiting.rows for waiting in group))
-        self._meters.committed(by_table, time.perf_counter() - started, error)
-        for waiting in group:
-            waiting.loop.call_soon_threadsafe(_settle, waiting.done, error)
+        events = [event for waiting in group for event in waiting.events]
+        duplicates: list[int] = []
+        with self._database.use() as connection, transaction(connection):
+            for batches in by_table.values():
+                insert_batch(connection, concatenate(batches))
+            if events:
+                duplicates = insert_events(connection, events)
+        return duplicates
 
-    def _explain(self, cause: Exception) -> StoreError:
+    def _recovered(self, cause: Exception) -> BaseException:
+        """The error to tell; a database that DuckDB gave up on is opened again first."""
+        if isinstance(cause, duckdb.FatalException):
+            log.error("the database is opened again", reason=str(cause))
+            try:
+                self._database.reopen()
+            except StoreError as error:
+                return error
         if isinstance(cause, duckdb.Error):
-            return explain(self._path, cause)
+            return explain(self._database.path, cause)
+        if isinstance(cause, StoreError):
+            return cause
         return StoreError(
-            str(self._path), why=f"the rows cannot be written: {cause}", remedy="report this error"
+            str(self._database.path),
+            why=f"the rows cannot be written: {cause}",
+            remedy="report this error",
         )
 
-    def _transaction(self, batches: list[Batch]) -> None:
-        self._connection.execute("BEGIN TRANSACTION")
-        for batch in batches:
-            self._connection.register("batch", batch.rows)
-            try:
-                self._connection.execute(INSERTS[batch.table])
-            finally:
-                self._connection.unregister("batch")
-        self._connection.execute("COMMIT")
 
-    def _roll_back(self) -> None:
-        try:
-            self._connection.execute("ROLLBACK")
-        except duckdb.TransactionException:
-            log.debug("the failed transaction had ended by itself")
+def _shared_out(group: list[Waiting], duplicates: list[int]) -> list[Settled]:
+    """To each caller its own: `duplicates` are places among the events of the whole group."""
+    settled: list[Settled] = []
+    first = taken = 0
+    for waiting in group:
+        until = first + len(waiting.events)
+        following = bisect_left(duplicates, until, taken)
+        own = frozenset(place - first for place in duplicates[taken:following])
+        settled.append(Settled(waiting, result=own if waiting.events else None))
+        first, taken = until, following
+    return settled
 
 
-def _settle(done: asyncio.Future[None], error: StoreError | None) -> None:
-    if done.done():
-        return
-    if error is None:
-        done.set_result(None)
-    else:
-        done.set_exception(error)
+def _settle(settled: Sequence[Settled]) -> None:
+    for one in settled:
+        done = one.waiting.done
+        if done.done():
+            continue
+        if one.error is None:
+            done.set_result(one.result)
+        else:
+            done.set_exception(one.error)

@@ -13,7 +13,7 @@ from arro3.core import Array, DataType, Table
 
 from collector.errors import StoreBusyError, StoreError
 from collector.model.sample import Sample
-from collector.store import writer
+from collector.store import queue
 from collector.store.batches import Batch, probe_results_batch, samples_batches
 from collector.store.db import open_database
 from collector.store.migrate import Migration, known_migrations, migrate
@@ -84,7 +84,7 @@ async def test_a_failed_commit_tells_every_caller_and_leaves_nothing_behind(stor
 async def test_a_full_queue_is_refused_at_once(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "MAX_QUEUED_ROWS", 3)
+    monkeypatch.setattr(queue, "MAX_QUEUED_ROWS", 3)
 
     with pytest.raises(StoreBusyError, match="again in a second"):
         await store.append(*samples_batches(some_samples(1, 2, 3, 4)))
