@@ -28,6 +28,7 @@ from collector.signals.exposition import SnapshotCollector
 from collector.signals.meters import CollectorMeters
 from collector.snapshot import Snapshot
 from collector.store.store import Store, open_store
+from collector.store.upkeep import keep_retiring, keep_rolling
 from collector.watch import Watch
 from common.background import background
 from common.health import CHECKS, Check, CheckFailed
@@ -122,11 +123,14 @@ def _watching_ctx(reload: Reload, meters: CollectorMeters) -> Context:
             watch = Watch(runner, recorder, snapshot, meters)
             await watch.start(group, settings)
             interval = settings.collector.host_interval_seconds
+            retention = settings.collector.retention
             for name, loop in {
                 "flush": recorder.keep_flushing(),
                 "reload": watch.keep_reloading(reload.requested, reload.path, settings),
                 "platform": platform.keep_reading(redis.client, store, snapshot),
                 "host": host.keep_sampling(store, snapshot, interval),
+                "roll-ups": keep_rolling(store),
+                "retention": keep_retiring(store, retention, settings.collector.archive),
             }.items():
                 await loops.enter_async_context(background(loop, name=name))
             yield

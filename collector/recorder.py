@@ -9,10 +9,10 @@ import structlog
 
 from collector.errors import StoreError
 from collector.model.incident import IncidentEvent, advance, closed
-from collector.model.result import ProbeResult
+from collector.model.result import ProbeResult, history
 from collector.signals.meters import CollectorMeters
 from collector.snapshot import Snapshot
-from collector.store.batches import incident_events_batch, probe_results_batch
+from collector.store.batches import incident_events_batch, probe_results_batch, samples_batches
 from collector.store.incidents import open_incidents
 from collector.store.store import Store
 from common.probe_settings import Probe
@@ -84,7 +84,8 @@ class Recorder:
             return
         results, self._held = self._held, []
         try:
-            await self._store.append(probe_results_batch(results))
+            samples = [sample for result in results for sample in history(result)]
+            await self._store.append(probe_results_batch(results), *samples_batches(samples))
         except StoreError as error:
             log.warning("results not written yet", count=len(results), error=str(error))
             self._held = results + self._held

@@ -91,11 +91,15 @@ class ConnectivitySettings(Strict):
 
 
 class CollectorSettings(Strict):
-    """`data` is the DuckDB file; `require_key` unset means: needed beyond development loopback."""
+    """`data` is the DuckDB file; what retention deletes goes to `archive` first, when that is set.
+
+    `require_key` unset means: needed beyond development loopback.
+    """
 
     listen: HostPort = "127.0.0.1:8090"
     data: Path = Path("data/monitor.duckdb")
     retention: RetentionSettings = RetentionSettings()
+    archive: Path | None = None
     connectivity: ConnectivitySettings = ConnectivitySettings()
     host_interval_seconds: Annotated[Seconds, Field(ge=1)] = Field(15.0, alias="host_interval")
     require_key: bool | None = None

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from collector.model.observation import Observation
+from collector.model.sample import Sample
 from common.probe_settings import Probe
 
 State = Literal["up", "pending", "down", "unknown", "maintenance"]
@@ -39,3 +40,23 @@ class ProbeResult:
     @property
     def state(self) -> State:
         return "maintenance" if self.in_maintenance else self.verdict
+
+
+def history(result: ProbeResult) -> list[Sample]:
+    """What is kept of a run for years, in the roll-ups: whether it found its target, how fast.
+
+    A run in a maintenance window, or one that says nothing about the target, is no evidence.
+    """
+    if result.in_maintenance or result.verdict == "unknown":
+        return []
+    probe, at = result.probe, result.started_at
+    labels = (
+        ("instance", probe.target),
+        ("module", probe.type),
+        ("name", probe.name),
+        ("region", probe.region),
+    )
+    return [
+        Sample("probe_success", labels, at, float(result.verdict == "up")),
+        Sample("probe_duration_seconds", labels, at, result.duration_seconds),
+    ]

@@ -8,8 +8,19 @@ from arro3.core import Array, DataType, Field, Schema, Table
 from collector.model.event import ReceivedEvent
 
 TEXTS = (
-    "key_id", "event_id", "type", "user_id", "network", "program", "click_id", "country",
-    "device", "page", "txid", "currency", "status",
+    "key_id",
+    "event_id",
+    "type",
+    "user_id",
+    "network",
+    "program",
+    "click_id",
+    "country",
+    "device",
+    "page",
+    "txid",
+    "currency",
+    "status",
 )
 EVENT_COLUMNS = """
 make_timestamptz(received_at) AS received_at, make_timestamptz(ts) AS ts,
@@ -32,7 +43,9 @@ def event_table(events: Sequence[ReceivedEvent]) -> Table:
     )
     for name in ("received_at", "ts"):
         at = [getattr(e, name) for e in events]
-        columns[name] = Array([int(a.timestamp()) * 1_000_000 + a.microsecond for a in at], DataType.int64())
+        columns[name] = Array(
+            [int(a.timestamp()) * 1_000_000 + a.microsecond for a in at], DataType.int64()
+        )
     columns["ordinal"] = Array(range(len(events)), DataType.uint32())
     fields = [Field(name, array.type) for name, array in columns.items()]
     return Table.from_arrays(list(columns.values()), schema=Schema(fields))

@@ -28,7 +28,7 @@ INCOMING = f"""
 CREATE OR REPLACE TEMP TABLE incoming AS
 SELECT {EVENT_COLUMNS}, md5_number_lower(key_id || chr(31) || event_id) AS event_key, ordinal
 FROM batch
-"""
+"""  # noqa: S608 - made of constants
 # Cheap, and nearly always nothing: by the hash alone.
 SUSPECTS = """
 SELECT
@@ -73,9 +73,7 @@ def insert_events(
     return duplicates
 
 
-def _execute(
-    connection: duckdb.DuckDBPyConnection, rows: Table, statements: Sequence[str]
-) -> None:
+def _execute(connection: duckdb.DuckDBPyConnection, rows: Table, statements: Sequence[str]) -> None:
     connection.register("batch", rows)
     try:
         for statement in statements:

@@ -9,6 +9,7 @@ from opentelemetry.trace import SpanKind
 from prometheus_client import Counter, Gauge, Histogram
 
 from collector.store.queue import Waiting
+from collector.store.rollups import RollupState
 from common.telemetry import Telemetry
 
 COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -33,6 +34,12 @@ class StoreMeters:
             "collector_rows",
             "Rows handed to the store, by table and by what became of them.",
             ["table", "result"],
+            registry=telemetry.registry,
+        )
+        self._rolled = Gauge(
+            "collector_rollup_timestamp_seconds",
+            "Until when samples have been rolled up, by level.",
+            ["level"],
             registry=telemetry.registry,
         )
         self._commit = Histogram(
@@ -60,6 +67,10 @@ class StoreMeters:
         self._commit.observe(seconds)
         for table, rows in _rows_by_table(group).items():
             self._rows.labels(table, "failed").inc(rows)
+
+    def rolled(self, state: RollupState) -> None:
+        self._rolled.labels("minute").set(state.minute_until.timestamp())
+        self._rolled.labels("hour").set(state.hour_until.timestamp())
 
     @contextmanager
     def operation(self, name: str) -> Iterator[None]:

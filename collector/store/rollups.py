@@ -114,9 +114,7 @@ def floor(at: datetime, unit: timedelta) -> datetime:
     return at - since % unit
 
 
-def _roll_new(
-    connection: duckdb.DuckDBPyConnection, state: RollupState, until: datetime
-) -> None:
+def _roll_new(connection: duckdb.DuckDBPyConnection, state: RollupState, until: datetime) -> None:
     span = Span(state.minute_until, until)
     connection.execute("INSERT INTO samples_minute " + MINUTES_OF_RAW, span.parameters)
     connection.execute(ADVANCE, {"level": "minute", "until": until})

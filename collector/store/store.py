@@ -30,6 +30,7 @@ class Store:
 
     def __init__(self, database: Database, meters: StoreMeters) -> None:
         self.path = database.path
+        self.meters = meters
         self._database = database
         self._writer = Writer(database, meters)
         self._reader = Reader(database, meters)
@@ -63,6 +64,18 @@ class Store:
         """As `write`, for work that closes the file or opens it again."""
         outcome: Outcome = await self._writer.run(work)
         return outcome
+
+    async def aside(self, work: Callable[[duckdb.DuckDBPyConnection], Outcome]) -> Outcome:
+        """Run `work`, which only reads, on a thread of its own: for what takes its time."""
+
+        def with_cursor() -> Outcome:
+            with self._database.use() as cursor:
+                try:
+                    return work(cursor)
+                except duckdb.Error as error:
+                    raise explain(self.path, error) from error
+
+        return await asyncio.to_thread(with_cursor)
 
     async def fetch(
         self, row_type: type[Row], sql: str, parameters: Mapping[str, object] | None = None

@@ -99,6 +99,7 @@ class Writer:
         try:
             return Settled(waiting, result=waiting.work(self._database))
         except Exception as cause:
+            log.exception("work on the store failed")
             return Settled(waiting, error=self._recovered(cause))
 
     def _commit(self, group: list[Waiting]) -> list[Settled]:
