@@ -82,6 +82,12 @@ class RetentionSettings(Strict):
     hour: Retention = 5 * 31_536_000.0
     ledger: Retention = float("inf")
 
+    @model_validator(mode="after")
+    def coarser_is_kept_longer(self) -> Self:
+        if not self.raw <= self.minute <= self.hour:
+            raise ValueError("expected raw ≤ minute ≤ hour: what is coarser is kept for longer")
+        return self
+
 
 class ConnectivitySettings(Strict):
     """TCP addresses that answer whenever this machine's own uplink works; none = not checked."""

@@ -16,11 +16,12 @@ DAY = timedelta(days=1)
 OLDEST = "SELECT date_trunc('day', min(ts)) FROM {table}"
 COUNT = "SELECT count(*) FROM {table} WHERE ts < $until"
 DELETE = "DELETE FROM {table} WHERE ts < $until"
-# Never back: roll-ups of late rows may be older than what was deleted already.
+# Never back: roll-ups of late rows may be older than what was deleted already. Where minutes are
+# gone the raw rows are gone too, even if there never were any.
 ADVANCE = """
 UPDATE rollup_state
 SET kept_since = greatest(coalesce(kept_since, $until), $until)
-WHERE level = $level
+WHERE list_contains($levels, level)
 """
 # Nothing may go that its roll-ups do not have yet.
 UNSETTLED = """
@@ -32,18 +33,22 @@ SELECT
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """Tables that are kept equally long; `name` as in rollup_state and in the settings."""
+    """Tables that are kept equally long.
+
+    `name` as in the settings; `gone` are the levels of rollup_state that are kept no longer.
+    """
 
     name: str
     tables: tuple[str, ...]
+    gone: tuple[str, ...]
 
 
 LEVELS = (
-    Level("raw", ("samples",)),
+    Level("raw", ("samples",), gone=("raw",)),
     # One row a run is no more than one row a minute.
-    Level("minute", ("samples_minute", "probe_results")),
-    Level("hour", ("samples_hour",)),
-    Level("ledger", ("events",)),
+    Level("minute", ("samples_minute", "probe_results"), gone=("raw", "minute")),
+    Level("hour", ("samples_hour",), gone=("raw", "minute", "hour")),
+    Level("ledger", ("events",), gone=()),
 )
 
 
@@ -104,5 +109,5 @@ def delete(
                 return False
         for table in due.level.tables:
             connection.execute(DELETE.format(table=table), parameters)
-        connection.execute(ADVANCE, {"level": due.level.name, **parameters})
+        connection.execute(ADVANCE, {"levels": due.level.gone, **parameters})
     return True
