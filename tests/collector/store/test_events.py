@@ -1,0 +1,182 @@
+"""An event is kept once, however often it is sent, and its sender is told which one that was."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from collector.errors import StoreBusyError
+from collector.model.event import ReceivedEvent
+from collector.store import queue
+from collector.store.store import Store, open_store
+from common.settings import OtelSettings
+from common.telemetry import Telemetry, start
+from tests.collector.conftest import NOON
+
+COUNT = "SELECT count(*) AS rows, count(DISTINCT (key_id, event_id)) AS events FROM events"
+
+
+def event(event_id: str, *, key: str = "k1", ts: datetime = NOON, **more: object) -> ReceivedEvent:
+    known: dict[str, object] = {"received_at": NOON, "type": "click", "user_id": "ann"}
+    return ReceivedEvent(key_id=key, event_id=event_id, ts=ts, **(known | more))  # type: ignore[arg-type]
+
+
+async def counted(store: Store) -> dict[str, int]:
+    [row] = await store.fetch(dict, COUNT)
+    return row
+
+
+async def test_an_event_comes_back_exact(store: Store) -> None:
+    sale = event(
+        "e1",
+        type="conversion",
+        ts=NOON + timedelta(microseconds=1),
+        sub_ids={"s1": 'a"b\\', "ü": ""},
+        sale_amount=Decimal("123456789012.123456"),
+        commission=Decimal("-0.000001"),
+        currency="EUR",
+        txid="t1",
+        status="pending",
+    )
+
+    assert await store.append_events([sale]) == frozenset()
+
+    [row] = await store.fetch(dict, "SELECT * EXCLUDE (event_key) FROM events")
+    assert row["ts"] == NOON + timedelta(microseconds=1)
+    assert row["sub_ids"] == {"s1": 'a"b\\', "ü": ""}
+    assert (row["sale_amount"], row["commission"]) == (sale.sale_amount, sale.commission)
+    assert (row["network"], row["country"], row["user_id"]) == (None, None, "ann")
+
+
+async def test_a_replay_is_a_duplicate_whatever_else_it_says(store: Store) -> None:
+    await store.append_events([event("e1"), event("e2")])
+
+    again = [event("e3"), event("e2", ts=NOON + timedelta(days=400)), event("e1", user_id="bob")]
+
+    assert await store.append_events(again) == {1, 2}
+    assert await counted(store) == {"rows": 3, "events": 3}
+
+
+async def test_the_same_id_under_another_key_is_another_event(store: Store) -> None:
+    assert await store.append_events([event("e1", key="k1"), event("e1", key="k2")]) == frozenset()
+
+
+async def test_the_first_of_several_in_one_batch_is_kept(store: Store) -> None:
+    batch = [event("e1", user_id="first"), event("e2"), event("e1", user_id="second")]
+
+    assert await store.append_events(batch) == {2}
+    rows = await store.fetch(dict, "SELECT user_id FROM events WHERE event_id = 'e1'")
+    assert rows == [{"user_id": "first"}]
+
+
+async def test_callers_of_one_commit_each_hear_of_their_own_duplicates(store: Store) -> None:
+    await store.append_events([event("known")])
+
+    outcomes = await asyncio.gather(
+        *(
+            store.append_events([event(f"new-{n}"), event("known"), event(f"other-{n}")])
+            for n in range(50)
+        )
+    )
+
+    assert outcomes == [frozenset({1})] * 50
+    assert await counted(store) == {"rows": 101, "events": 101}
+
+
+async def test_a_duplicate_is_one_across_restarts(tmp_path: Path, telemetry: Telemetry) -> None:
+    path = tmp_path / "m.duckdb"
+    async with open_store(path, telemetry) as store:
+        await store.append_events([event("e1")])
+    again = start(OtelSettings(), service="test", version="0", environment="development")
+
+    async with open_store(path, again) as store:
+        assert await store.append_events([event("e1"), event("e2")]) == {0}
+
+
+async def test_ids_that_share_a_hash_are_told_apart(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "collector.store.insert.INCOMING",
+        "CREATE OR REPLACE TEMP TABLE incoming AS SELECT * REPLACE (NULL AS sub_ids, "
+        "NULL AS sale_amount, NULL AS commission, make_timestamptz(ts) AS ts, "
+        "make_timestamptz(received_at) AS received_at), 7 AS event_key FROM batch",
+    )
+
+    assert await store.append_events([event("e1"), event("e2")]) == frozenset()
+    assert await store.append_events([event("e3"), event("e2")]) == {1}
+
+
+async def test_a_queue_that_is_full_of_bytes_refuses(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "MAX_QUEUED_BYTES", 1000)
+
+    with pytest.raises(StoreBusyError, match="again in a second"):
+        await store.append_events([event("e1")], size_bytes=1001)
+
+    assert await store.append_events([event("e1")], size_bytes=1000) == frozenset()
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    batches=st.lists(
+        st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 9)), max_size=8), max_size=6
+    )
+)
+async def test_every_event_is_kept_once_for_any_order_of_sending(
+    store: Store, batches: list[list[tuple[str, int]]]
+) -> None:
+    await store.write(lambda connection: connection.execute("DELETE FROM events") and None)
+    known: set[tuple[str, str]] = set()
+    for batch in batches:
+        expected: set[int] = set()
+        for place, (key, number) in enumerate(batch):
+            if (key, str(number)) in known:
+                expected.add(place)
+            known.add((key, str(number)))
+
+        sent = [event(str(number), key=key) for key, number in batch]
+        assert await store.append_events(sent) == expected
+    assert await counted(store) == {"rows": len(known), "events": len(known)}
+
+
+async def test_clicks_and_earnings_by_day_are_what_events_say(store: Store) -> None:
+    day = datetime(2026, 11, 23, 10, tzinfo=UTC)
+
+    def sale(event_id: str, txid: str, amount: str, **more: object) -> ReceivedEvent:
+        told: dict[str, object] = {
+            "type": "conversion", "txid": txid, "currency": "EUR", "status": "pending",
+            "sale_amount": Decimal(amount), "commission": Decimal(amount) / 10, "ts": day,
+        }  # fmt: skip
+        return event(event_id, **(told | more))
+
+    await store.append_events(
+        [
+            event("c1", ts=day),
+            event("c2", ts=day),
+            event("c3", ts=day, user_id="bob"),
+            sale("s1", "t1", "10"),
+            sale("s2", "t1", "12", ts=day + timedelta(hours=1), status="approved"),
+            sale("s3", "t2", "99", status="declined"),
+            sale("s4", "t3", "7", currency="USD"),
+        ]
+    )
+
+    rows = await store.fetch(dict, "SELECT * FROM affiliate_performance ORDER BY user_id, currency")
+
+    shown = [
+        (r["user_id"], r["clicks"], r["conversions"], r["revenue"], r["commission"], r["currency"])
+        for r in rows
+    ]
+    assert shown == [
+        ("ann", 2, 1, Decimal("12"), Decimal("1.2"), "EUR"),
+        ("ann", 0, 1, Decimal("7"), Decimal("0.7"), "USD"),
+        ("bob", 1, 0, None, None, None),
+    ]
