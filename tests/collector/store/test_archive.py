@@ -48,7 +48,8 @@ async def test_old_days_are_archived_with_their_names_and_then_deleted(
         (old.date(), "m", {"name": "it's"}, old + timedelta(hours=n), n + 1.0) for n in (0, 1)
     ]
     assert await store.fetch(dict, "SELECT value FROM samples") == [{"value": 3.0}]
-    assert await store.fetch(dict, "SELECT sum(count) AS n FROM samples_hour") == [{"n": 2}]
+    hours = "SELECT sum(count) AS n FROM samples_hour WHERE ts < $day"
+    assert await store.fetch(dict, hours, {"day": fresh - timedelta(days=1)}) == [{"n": 2}]
 
 
 async def test_a_day_that_is_archived_again_keeps_every_row_once(
@@ -82,7 +83,5 @@ async def test_a_store_without_an_archive_deletes_at_once(store: Store) -> None:
 
     await retire(store, KEPT, None, TODAY)
 
-    counts = (
-        "SELECT (SELECT count(*) FROM samples) AS raw, (SELECT count(*) FROM samples_minute) AS m"
-    )
-    assert await store.fetch(dict, counts) == [{"raw": 0, "m": 0}]
+    left = "SELECT value FROM samples UNION ALL SELECT sum FROM samples_minute"
+    assert await store.fetch(dict, left) == []
