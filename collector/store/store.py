@@ -14,6 +14,7 @@ from collector.model.event import ReceivedEvent
 from collector.store.batches import Batch
 from collector.store.database import Database
 from collector.store.db import explain
+from collector.store.insert import check_event_keys
 from collector.store.meters import StoreMeters
 from collector.store.migrate import known_migrations, migrate
 from collector.store.reader import Reader
@@ -119,6 +120,8 @@ def _open(path: Path, meters: StoreMeters) -> Store:
         with database.use() as connection:
             for migration in migrate(connection, path, known_migrations()):
                 log.info("migration applied", version=migration.version, name=migration.name)
+            if check_event_keys(connection):
+                log.info("event keys renewed: this DuckDB hashes differently")
     except StoreError:
         database.close()
         raise

@@ -97,18 +97,30 @@ async def test_a_duplicate_is_one_across_restarts(tmp_path: Path, telemetry: Tel
         assert await store.append_events([event("e1"), event("e2")]) == {0}
 
 
-async def test_ids_that_share_a_hash_are_told_apart(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "collector.store.insert.INCOMING",
-        "CREATE OR REPLACE TEMP TABLE incoming AS SELECT * REPLACE (NULL AS sub_ids, "
-        "NULL AS sale_amount, NULL AS commission, make_timestamptz(ts) AS ts, "
-        "make_timestamptz(received_at) AS received_at), 7 AS event_key FROM batch",
+async def test_ids_that_share_a_hash_are_told_apart(store: Store) -> None:
+    await store.append_events([event("e1")])
+    await store.write(
+        lambda connection: connection.execute(
+            "UPDATE events SET event_key = hash('k1', 'e2')"
+        ).fetchall()
     )
 
-    assert await store.append_events([event("e1"), event("e2")]) == frozenset()
-    assert await store.append_events([event("e3"), event("e2")]) == {1}
+    assert await store.append_events([event("e2"), event("e3")]) == frozenset()
+
+
+async def test_another_version_of_the_hash_is_noticed_and_the_keys_renewed(
+    tmp_path: Path, telemetry: Telemetry
+) -> None:
+    path = tmp_path / "m.duckdb"
+    async with open_store(path, telemetry) as store:
+        await store.append_events([event("e1"), event("e2")])
+        await store.write(
+            lambda connection: connection.execute("UPDATE events SET event_key = 7").fetchall()
+        )
+    again = start(OtelSettings(), service="test", version="0", environment="development")
+
+    async with open_store(path, again) as store:
+        assert await store.append_events([event("e2"), event("e3")]) == {0}
 
 
 async def test_a_queue_that_is_full_of_bytes_refuses(
