@@ -23,8 +23,8 @@ from collector.store.rollup_sql import (
 # Rows of a minute come a little after it ended; later ones are late, and are counted all the same.
 SETTLED = timedelta(seconds=10)
 # What one step takes on at most, so that no commit waits long for it.
-STEP = timedelta(hours=6)
-MAX_LATE_MINUTES = 250_000
+STEP = timedelta(hours=1)
+MAX_LATE_MINUTES = 100_000
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Never
 
@@ -13,6 +14,7 @@ from collector.errors import StoreError
 from collector.store.archive import archive_day
 from collector.store.retention import Due, delete, next_due
 from collector.store.rollups import read_state, roll
+from collector.store.sorting import next_day, sort
 from collector.store.store import Store
 from common.settings import RetentionSettings
 
@@ -46,12 +48,13 @@ async def roll_up(store: Store) -> None:
 
 
 async def keep_retiring(store: Store, settings: RetentionSettings, archive: Path | None) -> Never:
-    """Delete what has had its time, every hour."""
+    """Delete what has had its time, every hour, and put in order what stays."""
     while True:
         try:
             await retire(store, settings, archive, datetime.now(UTC))
+            await put_in_order(store, datetime.now(UTC))
         except StoreError as error:
-            log.warning("nothing is deleted", error=str(error))
+            log.warning("old days stay as they are", error=str(error))
         await asyncio.sleep(RETIRE_SECONDS)
 
 
@@ -67,6 +70,15 @@ async def retire(
             log.info("deletion waits for roll-ups", level=due.level.name, day=f"{due.day:%Y-%m-%d}")
             return
         log.info("deleted", level=due.level.name, day=f"{due.day:%Y-%m-%d}", archived=archived)
+
+
+async def put_in_order(store: Store, now: datetime) -> None:
+    """Sort finished days, part by part."""
+    while (part := await store.aside(lambda cursor: next_day(cursor, now))) is not None:
+        log.info("sorting", table=part.table, day=f"{part.start:%Y-%m-%d}", parts=part.parts)
+        while part is not None:
+            await store.write(partial(sort, part=part))
+            part = part.following
 
 
 def _archiving(due: Due, archive: Path) -> Callable[[duckdb.DuckDBPyConnection], dict[str, int]]:

@@ -76,3 +76,11 @@ CREATE TABLE rollup_late (
     series_id UBIGINT NOT NULL,
     ts TIMESTAMPTZ NOT NULL
 );
+
+-- Until when a table's days have been put in order (series by series), which halves their size.
+CREATE TABLE sorted_days (
+    name VARCHAR NOT NULL,
+    until TIMESTAMPTZ
+);
+
+INSERT INTO sorted_days VALUES ('samples', NULL), ('samples_minute', NULL);
