@@ -8,7 +8,16 @@ from pathlib import Path
 import click
 import msgspec
 
-from tests.bench import memory, probe_cost, schedule, start, telemetry_cost
+from tests.bench import (
+    bulk_ingest,
+    memory,
+    probe_cost,
+    sample_size,
+    schedule,
+    single_events,
+    start,
+    telemetry_cost,
+)
 from tests.bench.figure import Figure, run_of, table
 from tests.servers.certificates import make_certificates
 from tests.servers.nginx import Nginx, running_nginx
@@ -33,6 +42,9 @@ FIGURES: dict[str, Measure] = {
     "probe-cost": probe_cost.measure,
     "schedule": schedule.measure,
     "memory": memory.measure,
+    "bulk-ingest": bulk_ingest.measure,
+    "single-events": single_events.measure,
+    "size": sample_size.measure,
 }
 
 

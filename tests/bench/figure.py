@@ -27,11 +27,19 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """At most `limit`, of the ratio or of the measured value itself."""
+    """At most `limit`, or at least, of the ratio or of the measured value itself."""
 
     limit: float
     of_ratio: bool
     text: str
+    at_least: bool = False
+
+    def is_met(self, measured: float, ratio: float) -> bool:
+        value = ratio if self.of_ratio else measured
+        return value >= self.limit if self.at_least else value <= self.limit
+
+
+NO_GOAL = Goal(float("inf"), of_ratio=False, text="reported")
 
 
 def figure(
@@ -46,7 +54,7 @@ def figure(
         reference=reference,
         ratio=ratio,
         goal=goal.text,
-        is_met=(ratio if goal.of_ratio else measured) <= goal.limit,
+        is_met=goal.is_met(measured, ratio),
     )
 
 

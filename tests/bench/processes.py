@@ -49,15 +49,20 @@ def fetch(address: str) -> str:
 
 def await_metrics(port: int) -> float:
     """Seconds until `/metrics` answers."""
+    return await_answer(f"http://127.0.0.1:{port}/metrics")
+
+
+def await_answer(address: str) -> float:
+    """Seconds until `address` answers."""
     started = time.perf_counter()
     while time.perf_counter() - started < START_SECONDS:
         try:
-            fetch(f"http://127.0.0.1:{port}/metrics")
+            fetch(address)
         except OSError:
             time.sleep(POLL_SECONDS)
         else:
             return time.perf_counter() - started
-    raise TimeoutError(f"nothing answers on port {port}")
+    raise TimeoutError(f"nothing answers at {address}")
 
 
 def scrape(port: int) -> dict[str, float]:

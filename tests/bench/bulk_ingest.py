@@ -1,0 +1,144 @@
+"""Bulk NDJSON over HTTP, durable, beside DuckDB's own reading of the same bytes into the same
+table; and how long the event loop was kept from answering meanwhile."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import duckdb
+from aiohttp import ClientSession
+
+from collector.store.db import open_database
+from collector.store.migrate import known_migrations, migrate
+from tests.bench.event_load import EventCollector, event_collector, lines
+from tests.bench.figure import Figure, Goal, figure
+from tests.servers.nginx import Nginx
+
+ROWS_IN_REQUEST = 50_000
+REQUESTS = 20
+AT_ONCE = 4
+PING_SECONDS = 0.005
+IDLE_SECONDS = 3.0
+MEBIBYTE = 1 << 20
+FAST = Goal(0.5, of_ratio=True, text="≥ 0.5 of the reference", at_least=True)
+RESPONSIVE = Goal(20, of_ratio=False, text="p99 < 20 ms")
+SMALL = Goal(1024, of_ratio=False, text="< 1 GB")
+
+READ_JSON = """
+INSERT INTO events BY NAME
+SELECT
+    now() AS received_at, 'bench' AS key_id, hash('bench', event_id) AS event_key, *
+FROM read_json(
+    $files,
+    format = 'newline_delimited',
+    columns = {
+        event_id: 'VARCHAR', type: 'VARCHAR', ts: 'TIMESTAMPTZ', user_id: 'VARCHAR',
+        network: 'VARCHAR', program: 'VARCHAR', click_id: 'VARCHAR',
+        sub_ids: 'MAP(VARCHAR, VARCHAR)', country: 'VARCHAR', device: 'VARCHAR', page: 'VARCHAR',
+        txid: 'VARCHAR', sale_amount: 'DECIMAL(18, 6)', commission: 'DECIMAL(18, 6)',
+        currency: 'VARCHAR', status: 'VARCHAR'
+    }
+)
+"""
+
+
+def measure(folder: Path, nginx: Nginx) -> list[Figure]:
+    bodies = [lines(number * ROWS_IN_REQUEST, ROWS_IN_REQUEST) for number in range(REQUESTS)]
+    with event_collector(folder) as running:
+        seconds, busy, idle, peak = asyncio.run(_load(running, bodies))
+    rows = ROWS_IN_REQUEST * REQUESTS
+    return [
+        figure(
+            "bulk NDJSON through HTTP, durable",
+            rows / seconds / 1000,
+            "k rows/s",
+            beside="INSERT … SELECT FROM read_json of the same bytes",
+            reference=rows / _read_json(folder, bodies) / 1000,
+            goal=FAST,
+        ),
+        figure(
+            "answer of /healthz during bulk ingest, p99",
+            busy * 1000,
+            "ms",
+            beside="idle",
+            reference=idle * 1000,
+            goal=RESPONSIVE,
+        ),
+        figure(
+            "resident memory, highest during bulk ingest",
+            peak / MEBIBYTE,
+            "MiB",
+            beside="bytes sent",
+            reference=sum(len(body) for body in bodies) / MEBIBYTE,
+            goal=SMALL,
+        ),
+    ]
+
+
+async def _load(running: EventCollector, bodies: list[bytes]) -> tuple[float, float, float, int]:
+    """Seconds of the whole load, p99 of a ping meanwhile and when idle, highest memory."""
+    async with ClientSession() as session:
+        idle = await _pings(session, running, asyncio.create_task(asyncio.sleep(IDLE_SECONDS)))
+        started = time.perf_counter()
+        sending = asyncio.create_task(_send(session, running, bodies))
+        busy = await _pings(session, running, sending)
+        seconds = await sending - started
+    peak = max(running.process.memory_info().rss, _highest(running.process.pid))
+    return seconds, _p99(busy), _p99(idle), peak
+
+
+async def _send(session: ClientSession, running: EventCollector, bodies: list[bytes]) -> float:
+    """When the last was acknowledged."""
+    headers = {
+        "Authorization": f"Bearer {running.key}", "Content-Type": "application/x-ndjson",
+    }  # fmt: skip
+    waiting = iter(bodies)
+
+    async def send() -> None:
+        for body in waiting:
+            async with session.post(running.url, data=body, headers=headers) as answer:
+                outcome = await answer.json()
+            if outcome.get("accepted") != ROWS_IN_REQUEST:
+                raise RuntimeError(f"not everything was accepted: {outcome}")
+
+    await asyncio.gather(*(send() for _ in range(AT_ONCE)))
+    return time.perf_counter()
+
+
+async def _pings(
+    session: ClientSession, running: EventCollector, until: asyncio.Task[object]
+) -> list[float]:
+    taken: list[float] = []
+    while not until.done():
+        started = time.perf_counter()
+        async with session.get(f"http://127.0.0.1:{running.port}/healthz") as answer:
+            await answer.read()
+        taken.append(time.perf_counter() - started)
+        await asyncio.sleep(PING_SECONDS)
+    return taken
+
+
+def _p99(taken: list[float]) -> float:
+    return sorted(taken)[int(len(taken) * 0.99)]
+
+
+def _highest(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def _read_json(folder: Path, bodies: list[bytes]) -> float:
+    """Seconds, with the store's own settings and schema."""
+    files = []
+    for number, body in enumerate(bodies):
+        file = folder / f"bulk-{number}.ndjson"
+        file.write_bytes(body)
+        files.append(str(file))
+    path = folder / "reference.duckdb"
+    connection: duckdb.DuckDBPyConnection = open_database(path)
+    migrate(connection, path, known_migrations())
+    started = time.perf_counter()
+    connection.execute(READ_JSON, {"files": files})
+    seconds = time.perf_counter() - started
+    connection.close()
+    return seconds
