@@ -145,23 +145,27 @@ def _victoria_metrics(folder: Path, made: duckdb.DuckDBPyConnection) -> float:
             body = b"\n".join(lines[first : first + LINES_IN_REQUEST])
             _post(f"{address}/api/v1/import", body)
         _post(f"{address}/internal/force_flush", b"")
-        _await_rows(f"{address}/metrics")
+        _await(f"{address}/metrics", lambda gauges: _sum(gauges, "vm_rows{") >= SAMPLES)
         _post(f"{address}/internal/force_merge", b"")
-    # It has ended, and with it every merge. Its caches are not counted.
-    kept = [file for part in ("data", "indexdb") for file in (data / part).rglob("*")]
-    return sum(file.stat().st_size for file in kept if file.is_file()) / SAMPLES
+        merged = _await(
+            f"{address}/metrics", lambda gauges: not _sum(gauges, "vm_active_force_merges")
+        )
+        return _sum(merged, "vm_data_size_bytes{") / SAMPLES
 
 
-def _await_rows(metrics: str) -> None:
-    """Until every sample is in a part of its storage."""
+def _sum(gauges: list[str], prefix: str) -> float:
+    return sum(float(line.split()[-1]) for line in gauges if line.startswith(prefix))
+
+
+def _await(metrics: str, is_so: Callable[[list[str]], bool]) -> list[str]:
+    """Its metrics, once they are so."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        lines = fetch(metrics).splitlines()
-        parts = [line for line in lines if line.startswith('vm_rows{type="storage/')]
-        if sum(float(line.split()[-1]) for line in parts) >= SAMPLES:
-            return
+        gauges = fetch(metrics).splitlines()
+        if is_so(gauges):
+            return gauges
         time.sleep(POLL_SECONDS)
-    raise TimeoutError("VictoriaMetrics does not have all samples")
+    raise TimeoutError("VictoriaMetrics is not ready")
 
 
 def _post(url: str, body: bytes) -> None:
