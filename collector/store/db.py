@@ -14,6 +14,8 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "threads": 2,
     "memory_limit": "512MB",
     "wal_autocheckpoint": "1TB",
+    # Gives freed memory back: a tenth of a small collector's.
+    "allocator_background_threads": True,
 }
 
 
