@@ -1,14 +1,11 @@
 """What a dashboard asks, over a hundred million raw samples and their roll-ups."""
 
 import asyncio
-import random
-import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
-from aiohttp import ClientSession
 
 from collector.store.db import open_database
 from collector.store.migrate import known_migrations, migrate
