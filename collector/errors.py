@@ -17,3 +17,23 @@ class InvalidRequestError(DhmonError):
 
 class MissingKeyError(DhmonError):
     """The caller did not prove who it is."""
+
+
+class QueryError(DhmonError):
+    """A caller's query fails: it is wrong, or what it computes cannot be computed."""
+
+
+class RefusedQueryError(QueryError):
+    """A caller's query contains what is not allowed."""
+
+
+class QueryTimeoutError(StoreError):
+    """A query took too long and was cancelled."""
+
+
+class ReaderBusyError(StoreError):
+    """Too many queries wait already; the same may be asked again a little later."""
+
+
+class NotAcceptableError(DhmonError):
+    """The caller accepts no format that we can answer in."""

@@ -4,13 +4,28 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from collector.errors import InvalidRequestError, MissingKeyError, StoreBusyError, StoreError
+from collector.errors import (
+    InvalidRequestError,
+    MissingKeyError,
+    NotAcceptableError,
+    QueryError,
+    QueryTimeoutError,
+    ReaderBusyError,
+    RefusedQueryError,
+    StoreBusyError,
+    StoreError,
+)
 from common.errors import DhmonError
 from common.problem import problem_response
 
 STATUS: dict[type[DhmonError], int] = {
     InvalidRequestError: 400,
     MissingKeyError: 401,
+    NotAcceptableError: 406,
+    QueryError: 400,
+    QueryTimeoutError: 504,
+    ReaderBusyError: 503,
+    RefusedQueryError: 400,
     StoreBusyError: 503,
     StoreError: 503,
 }

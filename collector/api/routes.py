@@ -5,6 +5,7 @@ from aiohttp import web
 from collector.api.incidents import incidents
 from collector.api.metrics import index, metrics
 from collector.api.overview import overview
+from collector.api.sql import sql
 from common.health import healthz, readyz
 
 ROUTES = (
@@ -14,4 +15,5 @@ ROUTES = (
     web.get("/readyz", readyz),
     web.get("/api/v1/overview", overview),
     web.get("/api/v1/incidents", incidents),
+    web.post("/api/v1/sql", sql),
 )

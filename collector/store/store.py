@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +17,8 @@ from collector.store.db import explain
 from collector.store.insert import check_event_keys
 from collector.store.meters import StoreMeters
 from collector.store.migrate import known_migrations, migrate
-from collector.store.reader import Reader
+from collector.store.reader import Query, Reader
+from collector.store.result import Result
 from collector.store.writer import Writer
 from common.telemetry import Telemetry
 
@@ -83,6 +84,14 @@ class Store:
     ) -> list[Row]:
         """All rows of a query, each as `row_type` by column name."""
         return await self._reader.fetch(row_type, sql, parameters or {})
+
+    def admitted(self) -> AbstractContextManager[None]:
+        """Room for one query of people. Raises ReaderBusyError when there is none."""
+        return self._reader.admitted()
+
+    async def answer(self, query: Query, use: Callable[[Result], Outcome]) -> Outcome:
+        """What `use` makes of a people's query, off the event loop; inside `admitted`."""
+        return await self._reader.answer(query, use)
 
     async def ping(self) -> None:
         """Answer a query. Raises StoreError when the store cannot."""

@@ -1,0 +1,48 @@
+"""What no query of this process may do, whoever wrote it: a wall behind the sandbox."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import duckdb
+
+# A query that outgrows its memory spills beside the database, up to here.
+MAX_SPILLED = "1GB"
+# What a connection may still set for itself, where this DuckDB knows it.
+OWN_SETTINGS = ("operator_memory_limit",)
+KNOWN = "SELECT name FROM duckdb_settings() WHERE name IN (SELECT unnest($names))"
+STEPS = (
+    "SET GLOBAL TimeZone = 'UTC'",
+    f"SET GLOBAL max_temp_directory_size = '{MAX_SPILLED}'",
+    "SET GLOBAL autoinstall_known_extensions = false",
+    "SET GLOBAL autoload_known_extensions = false",
+    "SET GLOBAL allow_community_extensions = false",
+    "SET GLOBAL allow_persistent_secrets = false",
+    "SET GLOBAL python_enable_replacements = false",
+    "SET GLOBAL python_scan_all_frames = false",
+    "SET GLOBAL enable_external_access = false",
+    "SET GLOBAL lock_configuration = true",
+)
+
+
+def lock_down(
+    connection: duckdb.DuckDBPyConnection,
+    allowed: Sequence[Path],
+    *,
+    settings: Sequence[str] = (),
+) -> None:
+    """No file outside `allowed`, no network, no extension, and none of this can be undone.
+
+    It holds for every connection to this database in this process. `settings` are names that may
+    be set afterwards all the same. Tables that are registered by name can still be read.
+    Raises duckdb.Error.
+    """
+    names = [*OWN_SETTINGS, *settings]
+    known = [name for [name] in connection.execute(KNOWN, {"names": names}).fetchall()]
+    connection.execute(f"SET GLOBAL allowed_directories = {_list(map(str, allowed))}")
+    connection.execute(f"SET GLOBAL allowed_configs = {_list(known)}")
+    for step in STEPS:
+        connection.execute(step)
+
+
+def _list(values: Iterable[str]) -> str:
+    return "[" + ", ".join("'" + value.replace("'", "''") + "'" for value in values) + "]"
