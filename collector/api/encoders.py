@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from arro3.core import Array, RecordBatch, RecordBatchReader
+from arro3.core import RecordBatch, RecordBatchReader, Schema
 from arro3.io import write_ipc_stream
 
 from collector.store.result import Result, Row
@@ -25,11 +25,12 @@ encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """`truncated`: there were more rows. `last`: the last row that is in it, None without rows."""
+    """`truncated`: there were more rows. `last`: the last row that is in it, hidden columns too."""
 
     body: memoryview
     truncated: bool
-    last: Row | None
+    notes: Mapping[str, object]
+    last: Callable[[], Row | None]
 
 
 Members = Callable[[Encoded], Mapping[str, object]]
@@ -48,10 +49,9 @@ def encode_json(result: Result, members: Members) -> Encoded:
         if len(body) >= MAX_BYTES:
             result.truncated = result.truncated or next(chunks, None) is not None
             break
-    done = Encoded(memoryview(b""), result.truncated, last)
+    done = _encoded(result, body, lambda: last)
     tail = encode({"truncated": result.truncated, **members(done)})
-    body += b"]," + tail[1:]
-    return Encoded(memoryview(body), result.truncated, last)
+    return _encoded(result, body + b"]," + tail[1:], lambda: last)
 
 
 def encode_csv(result: Result, members: Members) -> Encoded:
@@ -66,7 +66,7 @@ def encode_csv(result: Result, members: Members) -> Encoded:
         if len(body) >= MAX_BYTES:
             result.truncated = result.truncated or next(chunks, None) is not None
             break
-    return Encoded(memoryview(body), result.truncated, last)
+    return _encoded(result, body, lambda: last)
 
 
 def encode_arrow(result: Result, members: Members) -> Encoded:
@@ -74,6 +74,7 @@ def encode_arrow(result: Result, members: Members) -> Encoded:
     reader = result.batches()
     sink = io.BytesIO()
     sent: list[RecordBatch] = []
+    shown = list(range(len(reader.schema.names) - result.statement.hidden))
 
     def batches() -> Iterator[RecordBatch]:
         for batch in reader:
@@ -81,35 +82,36 @@ def encode_arrow(result: Result, members: Members) -> Encoded:
                 result.truncated = True
                 return
             sent[:] = [batch]
-            yield batch
+            yield batch.select(shown)
 
-    write_ipc_stream(
-        RecordBatchReader.from_batches(reader.schema, batches()), sink, compression=None
-    )
-    return Encoded(sink.getbuffer(), result.truncated, _last(sent))
+    schema = Schema([reader.schema.field(index) for index in shown])
+    write_ipc_stream(RecordBatchReader.from_batches(schema, batches()), sink, compression=None)
+    return _encoded(result, sink.getbuffer(), lambda: _last(sent))
+
+
+def _encoded(
+    result: Result, body: bytearray | memoryview, last: Callable[[], Row | None]
+) -> Encoded:
+    return Encoded(memoryview(body), result.truncated, result.statement.notes, last)
 
 
 def _last(sent: list[RecordBatch]) -> Row | None:
-    """The last row, of the columns that Arrow can turn into Python."""
     if not sent or sent[0].num_rows == 0:
         return None
-    batch = sent[0].slice(sent[0].num_rows - 1, 1)
-    return tuple(_value(batch.column(index)) for index in range(batch.num_columns))
-
-
-def _value(column: Array) -> object:
-    """None for what arro3 cannot turn into Python (it panics)."""
-    return None if "Interval" in str(column.type) else column.to_pylist()[0]
+    row = sent[0].slice(sent[0].num_rows - 1, 1)
+    return tuple(row.column(index).to_pylist()[0] for index in range(row.num_columns))
 
 
 def _converter(result: Result) -> Callable[[Row], Row | list[Any]]:
     """What turns a row into what JSON can say; a row of simple columns stays as it is."""
     odd = [index for index, column in enumerate(result.columns) if column.type not in SIMPLE]
-    return partial(_converted, odd=odd) if odd else lambda row: row
+    if not odd and not result.statement.hidden:
+        return lambda row: row
+    return partial(_converted, odd=odd, shown=len(result.columns))
 
 
-def _converted(row: Row, *, odd: list[int]) -> list[Any]:
-    values = list(row)
+def _converted(row: Row, *, odd: list[int], shown: int) -> list[Any]:
+    values = list(row[:shown])
     for index in odd:
         values[index] = plain(values[index])
     return values

@@ -5,6 +5,7 @@ from aiohttp import web
 from collector.api.incidents import incidents
 from collector.api.metrics import index, metrics
 from collector.api.overview import overview
+from collector.api.samples import samples
 from collector.api.sql import sql
 from common.health import healthz, readyz
 
@@ -15,5 +16,6 @@ ROUTES = (
     web.get("/readyz", readyz),
     web.get("/api/v1/overview", overview),
     web.get("/api/v1/incidents", incidents),
+    web.get("/api/v1/samples", samples),
     web.post("/api/v1/sql", sql),
 )

@@ -6,6 +6,7 @@ from aiohttp import web
 from collector.api.formats import respond
 from collector.errors import InvalidRequestError
 from collector.store.reader import Query
+from collector.store.result import Statement
 
 MAX_BODY_BYTES = 256 * 1024
 MAX_PARAMETERS = 100
@@ -23,9 +24,8 @@ class SqlRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def sql(request: web.Request) -> web.StreamResponse:
     asked = _decoded(await _body(request))
-    return await respond(
-        request, Query(sql=asked.sql, parameters=asked.params, max_rows=asked.limit)
-    )
+    statement = Statement(asked.sql, asked.params)
+    return await respond(request, Query(statement, max_rows=asked.limit))
 
 
 async def _body(request: web.Request) -> bytes:

@@ -22,11 +22,12 @@ from collector.store.database import Database
 from collector.store.db import explain
 from collector.store.meters import StoreMeters
 from collector.store.query_watch import QueryWatch, Running
-from collector.store.result import Parameters, Result
+from collector.store.result import Result, Statement
 from collector.store.sandbox import admit
 
 Row = TypeVar("Row")
 Outcome = TypeVar("Outcome")
+Plan = Callable[[duckdb.DuckDBPyConnection], Statement]
 THREADS = 2
 TIMEOUT_SECONDS = 10.0
 PEOPLE_THREADS = 2
@@ -51,12 +52,10 @@ OURS = (
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query of people; `sandboxed` unless the SQL is ours."""
+    """What people ask: SQL of theirs for the sandbox, or a plan of ours that makes a statement."""
 
-    sql: str
-    parameters: Parameters = ()
-    max_rows: int = 10_000
-    sandboxed: bool = True
+    asked: Statement | Plan
+    max_rows: int
 
 
 class Reader:
@@ -121,7 +120,9 @@ class Reader:
 
         def work(running: Running) -> Outcome:
             with self._watched(running) as cursor, self._read_only(cursor, query):
-                return use(Result(cursor, query.sql, query.parameters, query.max_rows))
+                asked = query.asked
+                statement = asked if isinstance(asked, Statement) else asked(cursor)
+                return use(Result(cursor, statement, query.max_rows))
 
         return await self._in(self._people, _running(greedy=True), work)
 
@@ -168,8 +169,8 @@ class Reader:
 
     @contextmanager
     def _read_only(self, cursor: duckdb.DuckDBPyConnection, query: Query) -> Iterator[None]:
-        if query.sandboxed:
-            admit(cursor, query.sql)
+        if isinstance(query.asked, Statement):
+            admit(cursor, query.asked.sql)
         if self._operator_bytes is not None:
             cursor.execute(f"SET operator_memory_limit = '{self._operator_bytes}B'")
         cursor.execute("BEGIN TRANSACTION READ ONLY")

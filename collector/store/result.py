@@ -21,21 +21,37 @@ class Column(msgspec.Struct, frozen=True):
     type: str
 
 
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """SQL to be run; the last `hidden` columns are for us, not for who asked.
+
+    `notes` tell who asked how it is answered.
+    """
+
+    sql: str
+    parameters: Parameters = ()
+    hidden: int = 0
+    notes: Mapping[str, object] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class Result:
-    """Either `rows` or `batches`, once; `truncated` is known when they have ended."""
+    """Either `rows` or `batches`, once; `truncated` is known when they have ended.
+
+    Both have the hidden columns, `columns` are without.
+    """
 
     cursor: duckdb.DuckDBPyConnection
-    sql: str
-    parameters: Parameters
+    statement: Statement
     max_rows: int
     columns: list[Column] = field(default_factory=list)
     truncated: bool = False
 
     def rows(self) -> Iterator[list[Row]]:
         """Python values, in chunks; `columns` are known before the first. Raises duckdb.Error."""
-        self.cursor.execute(self.sql, self.parameters or None)
-        self.columns = [Column(one[0], str(one[1])) for one in self.cursor.description or ()]
+        self.cursor.execute(self.statement.sql, self.statement.parameters or None)
+        found = [Column(one[0], str(one[1])) for one in self.cursor.description or ()]
+        self.columns = found[: len(found) - self.statement.hidden]
         return self._rows()
 
     def _rows(self) -> Iterator[list[Row]]:
@@ -66,11 +82,12 @@ class Result:
     def _relation(self) -> duckdb.DuckDBPyRelation:
         """One row more than is given away, so that DuckDB makes no batch of a million rows."""
         limit = self.max_rows + 1
-        if not self.parameters:
-            return self.cursor.sql(self.sql).limit(limit)
+        sql, parameters = self.statement.sql, self.statement.parameters
+        if not parameters:
+            return self.cursor.sql(sql).limit(limit)
         if hasattr(self.cursor, "abort"):
-            return self.cursor.sql(self.sql, params=self.parameters).limit(limit)
+            return self.cursor.sql(sql, params=parameters).limit(limit)
         # Before 2.0 a relation with parameters is a table in memory, so the limit has to be in it.
-        inner = self.sql.rstrip().rstrip(";")
+        inner = sql.rstrip().rstrip(";")
         limited = LIMITED.format(query=inner, limit=limit)
-        return self.cursor.sql(limited, params=self.parameters)
+        return self.cursor.sql(limited, params=parameters)
