@@ -27,6 +27,7 @@ from collector.recorder import Recorder
 from collector.signals.exposition import SnapshotCollector
 from collector.signals.meters import CollectorMeters
 from collector.snapshot import Snapshot
+from collector.store.compact import keep_compacting
 from collector.store.store import Store, open_store
 from collector.store.upkeep import keep_retiring, keep_rolling
 from collector.watch import Watch
@@ -130,6 +131,8 @@ def _watching_ctx(reload: Reload, meters: CollectorMeters) -> Context:
                 "platform": platform.keep_reading(redis.client, store, snapshot),
                 "host": host.keep_sampling(store, snapshot, interval),
                 "roll-ups": keep_rolling(store),
+                "checkpoints": store.checkpoints.keep_checkpointing(),
+                "compaction": keep_compacting(store),
                 "retention": keep_retiring(store, retention, settings.collector.archive),
             }.items():
                 await loops.enter_async_context(background(loop, name=name))

@@ -37,3 +37,11 @@ class ReaderBusyError(StoreError):
 
 class NotAcceptableError(DhmonError):
     """The caller accepts no format that we can answer in."""
+
+
+class BackupError(DhmonError):
+    """A backup could not be made, read or put back."""
+
+
+class BusyStoreError(DhmonError):
+    """The store is being backed up, checked or compacted already; one of these at a time."""

@@ -24,6 +24,10 @@ COMMANDS = {
     "web": Entry("web.commands", "web", "Run the web app."),
     "config": Entry("common.config_commands", "config", "Check or show the configuration."),
     "user": Entry("web.users.commands", "user", "Manage the people who may sign in."),
+    "backup": Entry("collector.care_commands", "backup", "Back the store up, while it is in use."),
+    "restore": Entry("collector.care_commands", "restore", "Put a backup back."),
+    "verify": Entry("collector.care_commands", "verify", "Check the store, or its backups."),
+    "compact": Entry("collector.care_commands", "compact", "Give the store's free space back."),
     "dashboards": Entry("dashboards.commands", "dashboards", "Build or check the dashboards."),
     "bench": Entry("tests.bench.command", "bench", "Measure this checkout beside its references."),
 }

@@ -72,7 +72,7 @@ def test_every_setting_is_documented(model: type[BaseModel]) -> None:
 
 
 def test_every_route_of_the_collector_is_documented() -> None:
-    missing = [route.path for route in ROUTES if f"`GET {route.path}`" not in HTTP]
+    missing = [route.path for route in ROUTES if f"`{route.method} {route.path}`" not in HTTP]
 
     assert missing == []
 

@@ -5,6 +5,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from collector.errors import (
+    BusyStoreError,
     InvalidRequestError,
     MissingKeyError,
     NotAcceptableError,
@@ -26,6 +27,7 @@ STATUS: dict[type[DhmonError], int] = {
     QueryTimeoutError: 504,
     ReaderBusyError: 503,
     RefusedQueryError: 400,
+    BusyStoreError: 409,
     StoreBusyError: 503,
     StoreError: 503,
 }

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter as Tally
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from opentelemetry.trace import SpanKind
@@ -48,6 +48,31 @@ class StoreMeters:
             buckets=COMMIT_BUCKETS,
             registry=telemetry.registry,
         )
+
+        self._checkpoint = Histogram(
+            "collector_checkpoint_duration_seconds",
+            "Duration of checkpoints, with the wait for their turn.",
+            buckets=COMMIT_BUCKETS,
+            registry=telemetry.registry,
+        )
+        self._checkpoint_stall = Histogram(
+            "collector_checkpoint_stall_seconds",
+            "How long a checkpoint kept commits waiting.",
+            buckets=COMMIT_BUCKETS,
+            registry=telemetry.registry,
+        )
+        self._wal_bytes = Gauge(
+            "collector_store_wal_bytes",
+            "Size of the write-ahead log.",
+            registry=telemetry.registry,
+        )
+
+    def watch_wal(self, size_bytes: Callable[[], int]) -> None:
+        self._wal_bytes.set_function(size_bytes)
+
+    def checkpointed(self, seconds: float, stall_seconds: float) -> None:
+        self._checkpoint.observe(seconds)
+        self._checkpoint_stall.observe(stall_seconds)
 
     def queued(self, rows: int, size_bytes: int) -> None:
         self._queue_rows.set(rows)

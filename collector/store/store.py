@@ -12,6 +12,7 @@ import structlog
 from collector.errors import StoreError
 from collector.model.event import ReceivedEvent
 from collector.store.batches import Batch
+from collector.store.checkpoint import Checkpoints
 from collector.store.database import Database
 from collector.store.db import explain
 from collector.store.insert import check_event_keys
@@ -36,6 +37,9 @@ class Store:
         self._database = database
         self._writer = Writer(database, meters)
         self._reader = Reader(database, meters)
+        self.checkpoints = Checkpoints(database.path, self.write, meters)
+        # Backup, verification and compaction: one of them at a time.
+        self.upkeep = asyncio.Lock()
 
     async def append(self, *batches: Batch) -> None:
         """Write all rows in one transaction; returns once they are on disk.
