@@ -27,7 +27,7 @@ from collector.recorder import Recorder
 from collector.signals.exposition import SnapshotCollector
 from collector.signals.meters import CollectorMeters
 from collector.snapshot import Snapshot
-from collector.store.compact import keep_compacting
+from collector.store.care import keep_compacting
 from collector.store.store import Store, open_store
 from collector.store.upkeep import keep_retiring, keep_rolling
 from collector.watch import Watch
@@ -84,8 +84,9 @@ async def _telemetry_ctx(app: web.Application) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _store_ctx(app: web.Application) -> AsyncIterator[None]:
-    path = app[keys.SETTINGS].collector.data.absolute()
-    async with open_store(path, app[keys.TELEMETRY]) as store:
+    settings = app[keys.SETTINGS].collector
+    path, key = settings.data.absolute(), settings.encryption_key
+    async with open_store(path, app[keys.TELEMETRY], key) as store:
         app[keys.STORE] = store
         app[CHECKS].append(Check(name="store", critical=True, run=_store_check(store)))
         yield

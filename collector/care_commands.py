@@ -1,29 +1,25 @@
 """`dhmon backup|restore|verify|compact`: care of the store, whether or not the collector runs."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import click
-import duckdb
 import msgspec
+from pydantic import SecretStr
 
-from collector.errors import StoreError
-from collector.model.report import Verified
+from collector.model.report import Say, Verified
 from collector.running import running_collector
 from collector.show import Show
-from collector.store.backup import BackupOptions, back_up_closed
-from collector.store.compact import compact_database
-from collector.store.database import Database
-from collector.store.db import explain
+from collector.store.backup import BackupOptions
+from collector.store.care import back_up_closed, compact_closed, verify_closed
 from collector.store.restore import restore as restore_snapshot
 from collector.store.restore import verify_folder
 from collector.store.snapshots import SnapshotFolder
-from collector.store.verify import verify as verify_store
 from common.cli import config_option
 from common.settings import Settings, load
 
+Here = Callable[[Path, SecretStr | None, Say], Awaitable[None]]
 json_option = click.option("--json", "as_json", is_flag=True, help="Print a JSON line each.")
 folder_argument = click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 
@@ -53,14 +49,12 @@ def backup(
     settings = load(config_path)
     options = BackupOptions(folder.absolute(), full=full, keep=keep)
     body: dict[str, object] = {"folder": str(options.folder), "full": full, "keep": keep}
+
+    async def here(path: Path, key: SecretStr | None, say: Say) -> None:
+        await back_up_closed(path, key, options, say)
+
     with Show(as_json=as_json) as show:
-        _asked_or_done(
-            settings,
-            "/api/v1/store/backup",
-            body,
-            lambda: back_up_closed(settings.collector.data.absolute(), options, show.say),
-            show,
-        )
+        _asked_or_done(settings, "/api/v1/store/backup", body, here, show)
 
 
 @click.command()
@@ -81,9 +75,10 @@ def restore(
 
     Every block is verified before anything is written.
     """
-    target = path or load(config_path).collector.data
+    settings = load(config_path).collector
+    target = (path or settings.data).absolute()
     with Show(as_json=as_json) as show:
-        restore_snapshot(folder, snapshot, target.absolute(), show.say)
+        restore_snapshot(folder, snapshot, target, settings.encryption_key, show.say)
 
 
 @click.command()
@@ -100,10 +95,7 @@ def verify(folder: Path | None, as_json: bool, config_path: Path | None) -> None
         if folder is not None:
             verify_folder(folder, show.say)
         else:
-            settings = load(config_path)
-            _asked_or_done(
-                settings, "/api/v1/store/verify", {}, lambda: _verify_closed(settings, show), show
-            )
+            _asked_or_done(load(config_path), "/api/v1/store/verify", {}, verify_closed, show)
     match show.last:
         case Verified(differences=0):
             return
@@ -119,63 +111,24 @@ def compact(as_json: bool, config_path: Path | None) -> None:
 
     Rows that come meanwhile wait. The collector does it by itself when most of the file is free.
     """
-    settings = load(config_path)
     with Show(as_json=as_json) as show:
-        _asked_or_done(
-            settings, "/api/v1/store/compact", {}, lambda: _compact_closed(settings, show), show
-        )
+        _asked_or_done(load(config_path), "/api/v1/store/compact", {}, compact_closed, show)
 
 
 def _asked_or_done(
-    settings: Settings,
-    path: str,
-    body: dict[str, object],
-    here: Callable[[], Coroutine[None, None, None]],
-    show: Show,
+    settings: Settings, route: str, body: dict[str, object], here: Here, show: Show
 ) -> None:
     """The running collector does it, else this process, `here`."""
 
     async def main() -> None:
         async with running_collector(settings) as collector:
             if collector is not None:
-                await collector.follow(path, body, show.say)
+                await collector.follow(route, body, show.say)
                 return
-        _require_store(settings.collector.data.absolute())
-        await here()
+        path, key = settings.collector.data.absolute(), settings.collector.encryption_key
+        await here(path, key, show.say)
 
     asyncio.run(main())
-
-
-async def _verify_closed(settings: Settings, show: Show) -> None:
-    with _opened(settings) as database, database.use() as connection:
-        try:
-            verify_store(connection, show.say)
-        except duckdb.Error as error:
-            raise explain(database.path, error) from error
-
-
-async def _compact_closed(settings: Settings, show: Show) -> None:
-    with _opened(settings) as database:
-        compact_database(database, show.say)
-
-
-@contextmanager
-def _opened(settings: Settings) -> Iterator[Database]:
-    database = Database(settings.collector.data.absolute())
-    try:
-        yield database
-    finally:
-        database.close()
-
-
-def _require_store(path: Path) -> None:
-    """These commands make none."""
-    if not path.exists():
-        raise StoreError(
-            str(path),
-            why="there is no store, and no collector answers",
-            remedy="check collector.data and collector.listen, or give --config",
-        )
 
 
 def _list_snapshots(folder: Path, *, as_json: bool) -> None:

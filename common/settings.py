@@ -70,7 +70,14 @@ def _check_web_database(url: str) -> str:
     return url
 
 
+def _check_encryption_key(key: SecretStr) -> SecretStr:
+    if len(key.get_secret_value()) < 16:
+        raise ValueError("expected a key of 16 characters at least: openssl rand -base64 32")
+    return key
+
+
 Secret = Annotated[SecretStr, BeforeValidator(_read_secret)]
+EncryptionKey = Annotated[Secret, AfterValidator(_check_encryption_key)]
 Retention = Annotated[float, BeforeValidator(_parse_retention)]
 
 
@@ -110,6 +117,7 @@ class CollectorSettings(Strict):
     host_interval_seconds: Annotated[Seconds, Field(ge=1)] = Field(15.0, alias="host_interval")
     require_key: bool | None = None
     service_key: Secret | None = None
+    encryption_key: EncryptionKey | None = None
 
 
 class WebSettings(Strict):

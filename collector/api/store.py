@@ -16,10 +16,9 @@ from aiohttp import web
 from collector import keys
 from collector.errors import BusyStoreError, InvalidRequestError, MissingKeyError
 from collector.model.report import Failed, Report, Say
-from collector.store.backup import BackupOptions, back_up
-from collector.store.compact import compact
+from collector.store.backup import BackupOptions
+from collector.store.care import back_up, compact, verify
 from collector.store.reports import reports
-from collector.store.verify import verify
 from common.errors import DhmonError
 from common.service_key import service_key
 
@@ -44,7 +43,7 @@ async def store_backup(request: web.Request) -> web.StreamResponse:
 async def store_verify(request: web.Request) -> web.StreamResponse:
     _require_service_key(request)
     store = request.app[keys.STORE]
-    return await _stream(request, lambda say: store.aside(lambda cursor: verify(cursor, say)))
+    return await _stream(request, lambda say: verify(store, say))
 
 
 async def store_compact(request: web.Request) -> web.StreamResponse:

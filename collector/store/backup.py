@@ -14,10 +14,7 @@ import msgspec
 from collector.errors import BackupError
 from collector.model.report import BackedUp, Failed, Report, Say
 from collector.store.block_copy import CopyRequest
-from collector.store.database import Database
-from collector.store.db import explain
 from collector.store.migrate import NEWEST
-from collector.store.store import Store
 
 COMMAND = (sys.executable, "-m", "collector.store.block_copy")
 IS_ENCRYPTED = "SELECT encrypted FROM duckdb_databases() WHERE database_name = current_database()"
@@ -31,27 +28,6 @@ class BackupOptions:
     folder: Path
     full: bool = False
     keep: int | None = None
-
-
-async def back_up(store: Store, options: BackupOptions, say: Say) -> None:
-    """Back up a store at work. Cancelled, it leaves the folder as it was."""
-    async with store.checkpoints.held():
-        request = await store.write(lambda connection: prepare(connection, store.path, options))
-        await _copy(request, say)
-
-
-async def back_up_closed(path: Path, options: BackupOptions, say: Say) -> None:
-    """Back up a store that no collector has open. Raises StoreError when one has."""
-    database = await asyncio.to_thread(Database, path)
-    try:
-        with database.use() as connection:
-            try:
-                request = prepare(connection, path, options)
-            except duckdb.Error as error:
-                raise explain(path, error) from error
-        await _copy(request, say)
-    finally:
-        await asyncio.to_thread(database.close)
 
 
 def prepare(
@@ -85,7 +61,8 @@ def copy_blocking(request: CopyRequest) -> BackedUp:
     return _outcome(ended.stdout.splitlines()[-1:], ended.returncode)
 
 
-async def _copy(request: CopyRequest, say: Say) -> None:
+async def copy_beside(request: CopyRequest, say: Say) -> None:
+    """Copy, saying how far it is. Raises BackupError; cancelled, it ends the child."""
     child = await asyncio.create_subprocess_exec(
         *COMMAND, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )

@@ -8,10 +8,8 @@ import shutil
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Never
 
 import duckdb
-import structlog
 
 from collector.errors import StoreError
 from collector.model.report import Compacted, Progress, Say
@@ -19,15 +17,12 @@ from collector.store.checkpoint import wal_path
 from collector.store.database import Database
 from collector.store.db import explain, transaction
 from collector.store.snapshots import sync_folder
-from collector.store.store import Store
-from common.background import pause
 
 SUFFIX = ".compacting"
 DAY = timedelta(days=1)
-# By itself only for a good reason, and at most once a day: writers wait meanwhile.
+# By itself only for a good reason: writers wait meanwhile.
 MIN_FREE_BYTES = 256 << 20
 MIN_FREE_RATIO = 0.5
-EVERY_SECONDS = 86_400.0
 
 TABLES = """
 SELECT table_name FROM duckdb_tables()
@@ -52,7 +47,6 @@ ORDERS = {
     "probe_results": "name, ts",
     "events": "ts",
 }
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +62,6 @@ class Space:
         return self.free_bytes > MIN_FREE_BYTES and self.free_bytes > MIN_FREE_RATIO * total
 
 
-async def compact(store: Store, say: Say) -> None:
-    """Compact a store at work; rows that come meanwhile wait. Raises StoreError."""
-    async with store.checkpoints.held():
-        await store.exclusively(lambda database: compact_database(database, say))
-
-
-async def keep_compacting(store: Store) -> Never:
-    """Compact when most of a large file is free; looks once a day."""
-    while True:
-        await pause(EVERY_SECONDS)
-        async with store.upkeep:
-            try:
-                if (await store.aside(read_space)).is_worth_it:
-                    await compact(store, _log)
-            except StoreError as error:
-                log.warning("the store is not compacted", error=str(error))
-
-
 def compact_database(database: Database, say: Say) -> None:
     """On the thread that writes. Raises StoreError; then the file is the one that it was."""
     path = database.path
@@ -94,7 +70,7 @@ def compact_database(database: Database, say: Say) -> None:
     remove_leftovers(path)
     try:
         with database.use() as connection:
-            rows = write_fresh(connection, fresh, say)
+            rows = write_fresh(database, connection, fresh, say)
     except duckdb.Error as error:
         raise explain(path, error) from error
     else:
@@ -104,12 +80,14 @@ def compact_database(database: Database, say: Say) -> None:
     say(Compacted(bytes_before=before, bytes_after=path.stat().st_size, rows=rows))
 
 
-def write_fresh(connection: duckdb.DuckDBPyConnection, fresh: Path, say: Say) -> int:
+def write_fresh(
+    database: Database, connection: duckdb.DuckDBPyConnection, fresh: Path, say: Say
+) -> int:
     """The whole database in a file of its own, durable; returns its rows."""
     connection.execute("CHECKPOINT")
     _require_room(fresh.parent, read_space(connection).used_bytes)
     [[name]] = connection.execute(THIS).fetchall()
-    connection.execute(f"ATTACH '{_quoted(fresh)}' AS fresh")
+    database.attach(connection, fresh, "fresh")
     try:
         connection.execute(f'COPY FROM DATABASE "{name}" TO fresh (SCHEMA)')
         tables = [row[0] for row in connection.execute(TABLES).fetchall()]
@@ -190,18 +168,4 @@ def _require_room(folder: Path, needed_bytes: int) -> None:
             str(folder),
             why=f"{needed_bytes >> 20} MiB are needed for the fresh file, {free >> 20} are free",
             remedy="free some space there and try again",
-        )
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
-
-
-def _log(report: object) -> None:
-    if isinstance(report, Compacted):
-        log.info(
-            "store compacted",
-            bytes_before=report.bytes_before,
-            bytes_after=report.bytes_after,
-            rows=report.rows,
         )

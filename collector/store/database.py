@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from collector.store.db import open_database
+from collector.store.db import open_database, quoted
 
 # How long queries in progress may still run before a reopening ends them.
 GRACE_SECONDS = 2.0
@@ -19,7 +19,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         """Raises StoreError when the file cannot be opened; blocks."""
         self.path = path
-        self._connection: duckdb.DuckDBPyConnection | None = open_database(path)
+        self._connection: duckdb.DuckDBPyConnection | None = self._open()
         self._changed = threading.Condition()
         self._in_use: set[duckdb.DuckDBPyConnection] = set()
         self._is_closing = False
@@ -30,7 +30,7 @@ class Database:
         with self._changed:
             self._changed.wait_for(lambda: not self._is_closing)
             if self._connection is None:
-                self._connection = open_database(self.path)
+                self._connection = self._open()
             cursor = self._connection.cursor()
             self._in_use.add(cursor)
         try:
@@ -52,10 +52,17 @@ class Database:
             try:
                 if between is not None:
                     between()
-                self._connection = open_database(self.path)
+                self._connection = self._open()
             finally:
                 self._is_closing = False
                 self._changed.notify_all()
+
+    def attach(self, connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
+        """A second file beside this one, for the length of a piece of work."""
+        connection.execute(f"ATTACH '{quoted(path)}' AS {name}")
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        return open_database(self.path)
 
     def close(self) -> None:
         """End what runs, write the log into the file, close it."""

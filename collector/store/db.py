@@ -21,16 +21,21 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
 
 def open_database(path: Path) -> duckdb.DuckDBPyConnection:
     """Open or create the store's file; blocks. Raises StoreError with what to do about it."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(path, error.strerror or str(error)) from None
+    make_folder(path)
     try:
         connection = duckdb.connect(str(path), config=CONFIG)
         connection.execute("SET GLOBAL TimeZone = 'UTC'")
     except duckdb.Error as error:
         raise explain(path, error) from error
     return connection
+
+
+def make_folder(path: Path) -> None:
+    """The one that the file is in. Raises StoreError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error.strerror or str(error)) from None
 
 
 @contextmanager
@@ -51,6 +56,11 @@ def roll_back(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute("ROLLBACK")
 
 
+def quoted(path: Path) -> str:
+    """Within the single quotes of a SQL string."""
+    return str(path).replace("'", "''")
+
+
 def explain(path: Path, error: duckdb.Error) -> StoreError:
     """DuckDB's complaint in the words of someone who has to act on it."""
     text = str(error)
@@ -63,6 +73,12 @@ def explain(path: Path, error: duckdb.Error) -> StoreError:
         )
     if "Permission denied" in text or "Read-only file system" in text:
         return _unwritable(path, text.rpartition(": ")[2])
+    if "without a key" in text:
+        return StoreError(
+            str(path),
+            why="it is encrypted",
+            remedy="set collector.encryption_key to the key that it was encrypted with",
+        )
     if any(sign in text for sign in ("not a valid DuckDB", "Corrupt", "enough bytes", "checksum")):
         return StoreError(
             str(path),

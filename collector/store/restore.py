@@ -5,13 +5,14 @@ import os
 from pathlib import Path
 
 import duckdb
+from pydantic import SecretStr
 
 from collector.errors import BackupError, StoreError
 from collector.model.report import Checked, Progress, Restored, Say, Verified
 from collector.store.backup import schema_version
 from collector.store.checkpoint import wal_path
-from collector.store.database import Database
 from collector.store.db import explain
+from collector.store.encryption import database_at
 from collector.store.migrate import known_migrations
 from collector.store.snapshots import BLOCK_BYTES, Snapshot, SnapshotFolder, sync_folder
 
@@ -19,9 +20,12 @@ SUFFIX = ".restoring"
 EACH_BLOCKS = 64
 
 
-def restore(folder: Path, snapshot_id: str | None, path: Path, say: Say) -> None:
+def restore(
+    folder: Path, snapshot_id: str | None, path: Path, key: SecretStr | None, say: Say
+) -> None:
     """Write the snapshot (None: the newest) to `path`, after every block of it has been verified.
 
+    `key`: of an encrypted store, to see whether it opens; unset, it is restored all the same.
     Raises BackupError, StoreError; then there is nothing at `path`.
     """
     snapshots = SnapshotFolder(folder)
@@ -39,8 +43,8 @@ def restore(folder: Path, snapshot_id: str | None, path: Path, say: Say) -> None
     unfinished = path.with_name(path.name + SUFFIX)
     try:
         _write(snapshots, snapshot, unfinished, say)
-        if not snapshot.encrypted:
-            _require_opens(unfinished, snapshot)
+        if key is not None or not snapshot.encrypted:
+            _require_opens(unfinished, snapshot, key if snapshot.encrypted else None)
         # A link fails when something came to be there meanwhile; a rename would overwrite it.
         os.link(unfinished, path)
     finally:
@@ -124,8 +128,8 @@ def _write(snapshots: SnapshotFolder, snapshot: Snapshot, path: Path, say: Say) 
         )
 
 
-def _require_opens(path: Path, snapshot: Snapshot) -> None:
-    database = Database(path)
+def _require_opens(path: Path, snapshot: Snapshot, key: SecretStr | None) -> None:
+    database = database_at(path, key)
     try:
         with database.use() as connection:
             found = schema_version(connection)

@@ -8,16 +8,20 @@ from typing import TypeVar
 
 import duckdb
 import structlog
+from pydantic import SecretStr
 
-from collector.errors import StoreError
+from collector.errors import BackupError, StoreError
 from collector.model.event import ReceivedEvent
 from collector.store.batches import Batch
 from collector.store.checkpoint import Checkpoints
+from collector.store.compact import remove_leftovers
 from collector.store.database import Database
 from collector.store.db import explain
+from collector.store.encryption import database_at
 from collector.store.insert import check_event_keys
 from collector.store.meters import StoreMeters
 from collector.store.migrate import known_migrations, migrate
+from collector.store.migration_backup import copied_before_migrating
 from collector.store.reader import Query, Reader
 from collector.store.result import Result
 from collector.store.writer import Writer
@@ -117,9 +121,11 @@ class Store:
 
 
 @asynccontextmanager
-async def open_store(path: Path, telemetry: Telemetry) -> AsyncIterator[Store]:
+async def open_store(
+    path: Path, telemetry: Telemetry, key: SecretStr | None = None
+) -> AsyncIterator[Store]:
     """The store at `path`, migrated; closed at the end with nothing lost."""
-    store = await asyncio.to_thread(_open, path, StoreMeters(telemetry))
+    store = await asyncio.to_thread(_open, path, key, StoreMeters(telemetry))
     store.start()
     try:
         yield store
@@ -127,15 +133,18 @@ async def open_store(path: Path, telemetry: Telemetry) -> AsyncIterator[Store]:
         await asyncio.to_thread(store.close)
 
 
-def _open(path: Path, meters: StoreMeters) -> Store:
-    database = Database(path)
+def _open(path: Path, key: SecretStr | None, meters: StoreMeters) -> Store:
+    database = database_at(path, key)
     try:
+        remove_leftovers(path)
         with database.use() as connection:
-            for migration in migrate(connection, path, known_migrations()):
-                log.info("migration applied", version=migration.version, name=migration.name)
+            migrations = known_migrations()
+            with copied_before_migrating(connection, path, migrations):
+                for migration in migrate(connection, path, migrations):
+                    log.info("migration applied", version=migration.version, name=migration.name)
             if check_event_keys(connection):
                 log.info("event keys renewed: this DuckDB hashes differently")
-    except StoreError:
+    except (StoreError, BackupError):
         database.close()
         raise
     except duckdb.Error as error:

@@ -1,0 +1,120 @@
+"""A store that is encrypted on disk: file, log and spilled temporary files, by DuckDB itself.
+
+DuckDB reads encrypted files by itself, and writes them with the OpenSSL in its httpfs extension.
+Nothing is ever downloaded for it: the extension is there, or the start is refused.
+"""
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+from pydantic import SecretStr
+
+from collector.errors import StoreError
+from collector.store.database import Database
+from collector.store.db import CONFIG, explain, make_folder, quoted
+
+NAME = "monitor"
+USE = f"USE {NAME}"
+EXTENSION = "httpfs"
+# DuckDB's own words where no OpenSSL is loaded.
+NO_OPENSSL = "crypto module"
+
+
+class EncryptedDatabase(Database):
+    """As a plain one is used. Where it is opened, the key never shows in an error."""
+
+    def __init__(self, path: Path, key: SecretStr) -> None:
+        self._key = key
+        super().__init__(path)
+
+    @contextmanager
+    def use(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with super().use() as cursor:
+            # A cursor begins in the database that was connected to, which is empty.
+            cursor.execute(USE)
+            yield cursor
+
+    def attach(self, connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
+        """Under the same key. Raises StoreError."""
+        try:
+            connection.execute(_attach(path, name, self._key))
+        except duckdb.Error as error:
+            raise _refused(path, error) from None
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        make_folder(self.path)
+        connection = duckdb.connect(":memory:", config=_config(self.path))
+        try:
+            _load_openssl(connection)
+            self.attach(connection, self.path, NAME)
+            connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def database_at(path: Path, key: SecretStr | None) -> Database:
+    """Open the store at `path`, encrypted when there is a key. Raises StoreError; blocks."""
+    return Database(path) if key is None else EncryptedDatabase(path, key)
+
+
+def _config(path: Path) -> dict[str, str | bool | int | float | list[str]]:
+    return CONFIG | {
+        "autoinstall_known_extensions": False,
+        "temp_directory": f"{path}.tmp",
+        "temp_file_encryption": True,
+    }
+
+
+def _load_openssl(connection: duckdb.DuckDBPyConnection) -> None:
+    try:
+        from duckdb_extensions import import_extension
+
+        import_extension(EXTENSION)
+    except (ImportError, duckdb.Error):
+        # No wheel for this DuckDB; it may have been installed by DuckDB itself.
+        pass
+    try:
+        connection.execute(f"LOAD {EXTENSION}")
+    except duckdb.Error:
+        raise missing_openssl() from None
+
+
+def missing_openssl() -> StoreError:
+    install = f"{shlex.quote(sys.executable)} -c \"import duckdb; duckdb.sql('INSTALL httpfs')\""
+    return StoreError(
+        "collector.encryption_key",
+        why=f"DuckDB {duckdb.__version__} writes encrypted files only with the OpenSSL of its "
+        f"{EXTENSION} extension, which is not installed",
+        remedy=f"install it once, with access to the internet: {install}; or, without, use "
+        "duckdb==1.5.5 with duckdb-extensions and duckdb-extension-httpfs from PyPI",
+    )
+
+
+def _attach(path: Path, name: str, key: SecretStr) -> str:
+    secret = key.get_secret_value().replace("'", "''")
+    return f"ATTACH '{quoted(path)}' AS {name} (ENCRYPTION_KEY '{secret}')"
+
+
+def _refused(path: Path, error: duckdb.Error) -> StoreError:
+    text = str(error)
+    if NO_OPENSSL in text:
+        return missing_openssl()
+    if "Wrong encryption key" in text:
+        return StoreError(
+            str(path),
+            why="collector.encryption_key is not the key that it was encrypted with",
+            remedy="give the right key; without it nobody can read the store",
+        )
+    if "is not encrypted" in text:
+        return StoreError(
+            str(path),
+            why="it is not encrypted, and collector.encryption_key is set",
+            remedy="encrypt it once with dhmon compact --encrypt, or unset the key",
+        )
+    return explain(path, error)
