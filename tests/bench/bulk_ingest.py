@@ -12,6 +12,7 @@ from collector.store.db import open_database
 from collector.store.migrate import known_migrations, migrate
 from tests.bench.event_load import EventCollector, event_collector, lines
 from tests.bench.figure import Figure, Goal, figure
+from tests.bench.processes import highest_memory
 from tests.servers.nginx import Nginx
 
 ROWS_IN_REQUEST = 50_000
@@ -83,8 +84,7 @@ async def _load(running: EventCollector, bodies: list[bytes]) -> tuple[float, fl
         sending = asyncio.create_task(_send(session, running, bodies))
         busy = await _pings(session, running, sending)
         seconds = await sending - started
-    peak = max(running.process.memory_info().rss, _highest(running.process.pid))
-    return seconds, _p99(busy), _p99(idle), peak
+    return seconds, _p99(busy), _p99(idle), highest_memory(running.process.pid)
 
 
 async def _send(session: ClientSession, running: EventCollector, bodies: list[bytes]) -> float:
@@ -120,11 +120,6 @@ async def _pings(
 
 def _p99(taken: list[float]) -> float:
     return sorted(taken)[int(len(taken) * 0.99)]
-
-
-def _highest(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def _read_json(folder: Path, bodies: list[bytes]) -> float:

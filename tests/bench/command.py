@@ -10,6 +10,7 @@ import msgspec
 
 from tests.bench import (
     bulk_ingest,
+    dashboard_queries,
     memory,
     probe_cost,
     sample_size,
@@ -45,6 +46,7 @@ FIGURES: dict[str, Measure] = {
     "bulk-ingest": bulk_ingest.measure,
     "single-events": single_events.measure,
     "size": sample_size.measure,
+    "queries": dashboard_queries.measure,
 }
 
 

@@ -22,7 +22,7 @@ from tests.servers.ports import free_ports
 
 SETTLED_SECONDS = 120
 SCRAPE_SECONDS = 15
-MEBIBYTE = 1 << 20
+MEGABYTE = 1_000_000
 GOAL = Goal(150, of_ratio=False, text="< 150 MB")
 
 
@@ -38,10 +38,10 @@ def measure(folder: Path, nginx: Nginx) -> list[Figure]:
     return [
         figure(
             "resident memory, 100 probes, 2 minutes",
-            resident / MEBIBYTE,
-            "MiB",
+            resident / MEGABYTE,
+            "MB",
             beside="the same imports in a bare interpreter",
-            reference=_imports_alone() / MEBIBYTE,
+            reference=_imports_alone() / MEGABYTE,
             goal=GOAL,
         )
     ]

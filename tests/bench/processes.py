@@ -12,7 +12,13 @@ from pathlib import Path
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
-COLLECTOR = [sys.executable, "-c", "from common.cli import main; main()", "collector"]
+# As it is installed for use: without rich, which a tool for developers brings and structlog loads.
+COLLECTOR = [
+    sys.executable,
+    "-c",
+    "import sys; sys.modules['rich'] = None; from common.cli import main; main()",
+    "collector",
+]
 POLL_SECONDS = 0.005
 START_SECONDS = 60.0
 
@@ -79,6 +85,12 @@ def scrape(port: int) -> dict[str, float]:
 def cpu_seconds(process: psutil.Process) -> float:
     times = process.cpu_times()
     return float(times.user + times.system)
+
+
+def highest_memory(pid: int) -> int:
+    """The most bytes that the process ever had resident."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def write_config(folder: Path, port: int, probes: str) -> Path:
