@@ -14,6 +14,8 @@ from collector.api.auth import require_key
 from collector.api.errors import problems
 from collector.api.routes import ROUTES
 from collector.errors import StoreError
+from collector.ingest.events import open_event_ingest
+from collector.ingest.meters import IngestMeters
 from collector.probes.base import Prober
 from collector.probes.connectivity import Uplink
 from collector.probes.dns import DnsProber
@@ -31,11 +33,12 @@ from collector.store.care import keep_compacting
 from collector.store.store import Store, open_store
 from collector.store.upkeep import keep_retiring, keep_rolling
 from collector.watch import Watch
+from common.api_keys import ApiKeys
 from common.background import background
 from common.health import CHECKS, Check, CheckFailed
 from common.lifetime import Context, opened_in_order
 from common.observe import observe
-from common.redis import open_redis
+from common.redis import RedisLink, open_redis
 from common.service_key import service_key
 from common.settings import Settings
 from common.telemetry import Telemetry, process_metrics
@@ -63,10 +66,12 @@ class Reload:
 def create_app(
     settings: Settings, telemetry: Telemetry, *, version: str, reload: Reload
 ) -> web.Application:
-    middlewares = [observe(telemetry), problems]
-    if settings.collector_requires_key:
-        middlewares.append(require_key(service_key(settings)))
-    app = web.Application(middlewares=middlewares)
+    authenticated = require_key(service_key(settings), to_read=settings.collector_requires_key)
+    app = web.Application(
+        middlewares=[observe(telemetry), problems, authenticated],
+        # Whoever reads a body decompresses it, within limits: collector/ingest/body.py.
+        handler_args={"auto_decompress": False},
+    )
     app[keys.SETTINGS] = settings
     app[keys.TELEMETRY] = telemetry
     app[CHECKS] = []
@@ -103,6 +108,15 @@ def _store_check(store: Store) -> Callable[[], Awaitable[str]]:
     return check
 
 
+@asynccontextmanager
+async def _taking_events(app: web.Application, redis: RedisLink) -> AsyncIterator[None]:
+    limits = app[keys.SETTINGS].collector.quota.model_dump()
+    meters = IngestMeters(app[keys.TELEMETRY].registry)
+    app[keys.API_KEYS] = ApiKeys(redis)
+    with open_event_ingest(app[keys.STORE], redis, limits, meters) as app[keys.EVENTS]:
+        yield
+
+
 def _watching_ctx(reload: Reload, meters: CollectorMeters) -> Context:
     @asynccontextmanager
     async def context(app: web.Application) -> AsyncIterator[None]:
@@ -115,6 +129,7 @@ def _watching_ctx(reload: Reload, meters: CollectorMeters) -> Context:
         )
         async with (
             open_redis(settings) as redis,
+            _taking_events(app, redis),
             open_tools() as tools,
             open_http_prober(tools) as http,
             asyncio.TaskGroup() as group,

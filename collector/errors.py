@@ -45,3 +45,23 @@ class BackupError(DhmonError):
 
 class BusyStoreError(DhmonError):
     """The store is being backed up, checked or compacted already; one of these at a time."""
+
+
+class MissingScopeError(DhmonError):
+    """The caller's key is good, for other things."""
+
+
+class TooLargeError(DhmonError):
+    """A request is larger than what is taken at once."""
+
+
+class UnknownEncodingError(DhmonError):
+    """A body is compressed in a way that is not known here."""
+
+
+class SlowRequestError(DhmonError):
+    """A body did not come in time."""
+
+
+class IngestBusyError(DhmonError):
+    """Too much is in work; the same request may be sent again a little later."""

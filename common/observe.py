@@ -15,8 +15,9 @@ from common.telemetry import Telemetry
 REQUEST_ID = "X-Request-ID"
 SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# Asked for every few seconds by machines: their lines would bury the others.
-QUIET_ROUTES = frozenset({"/metrics", "/healthz", "/readyz", "/api/health"})
+# Asked for by machines, every few seconds or thousands of times a second: their lines would bury
+# the others.
+QUIET_ROUTES = frozenset({"/metrics", "/healthz", "/readyz", "/api/health", "/v1/events"})
 
 log = structlog.get_logger(__name__)
 

@@ -1,5 +1,6 @@
 """Errors over HTTP: RFC 9457 problem details for programs."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 import msgspec
@@ -20,7 +21,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def problem_response(
-    request: web.Request, status: int, detail: str, headers: dict[str, str] | None = None
+    request: web.Request, status: int, detail: str, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     body = Problem(
         title=HTTPStatus(status).phrase,

@@ -103,6 +103,14 @@ class ConnectivitySettings(Strict):
     timeout_seconds: Seconds = Field(2.0, alias="timeout")
 
 
+class QuotaSettings(Strict):
+    """Events a minute that one key may send, by its tier; the tier `unlimited` has no quota."""
+
+    free: int = Field(6_000, ge=1)
+    standard: int = Field(600_000, ge=1)
+    premium: int = Field(6_000_000, ge=1)
+
+
 class CollectorSettings(Strict):
     """`data` is the DuckDB file; what retention deletes goes to `archive` first, when that is set.
 
@@ -118,6 +126,7 @@ class CollectorSettings(Strict):
     require_key: bool | None = None
     service_key: Secret | None = None
     encryption_key: EncryptionKey | None = None
+    quota: QuotaSettings = QuotaSettings()
 
 
 class WebSettings(Strict):

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from collector.api.events import events
 from collector.api.incidents import incidents
 from collector.api.metrics import index, metrics
 from collector.api.overview import overview
@@ -15,6 +16,7 @@ ROUTES = (
     web.get("/metrics", metrics),
     web.get("/healthz", healthz),
     web.get("/readyz", readyz),
+    web.post("/v1/events", events),
     web.get("/api/v1/overview", overview),
     web.get("/api/v1/incidents", incidents),
     web.get("/api/v1/samples", samples),

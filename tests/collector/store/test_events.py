@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector.errors import StoreBusyError
-from collector.model.event import ReceivedEvent
+from collector.model.event import Event, ReceivedEvent
 from collector.store import queue
 from collector.store.store import Store, open_store
 from common.settings import OtelSettings
@@ -21,8 +21,9 @@ COUNT = "SELECT count(*) AS rows, count(DISTINCT (key_id, event_id)) AS events F
 
 
 def event(event_id: str, *, key: str = "k1", ts: datetime = NOON, **more: object) -> ReceivedEvent:
-    known: dict[str, object] = {"received_at": NOON, "type": "click", "user_id": "ann"}
-    return ReceivedEvent(key_id=key, event_id=event_id, ts=ts, **(known | more))  # type: ignore[arg-type]
+    known: dict[str, object] = {"type": "click", "user_id": "ann"}
+    sent = Event(event_id=event_id, ts=ts, **(known | more))  # type: ignore[arg-type]
+    return ReceivedEvent(sent, NOON, key, owner="bob")
 
 
 async def counted(store: Store) -> dict[str, int]:
@@ -48,7 +49,10 @@ async def test_an_event_comes_back_exact(store: Store) -> None:
     [row] = await store.fetch(dict, "SELECT * EXCLUDE (event_key) FROM events")
     assert row["ts"] == NOON + timedelta(microseconds=1)
     assert row["sub_ids"] == {"s1": 'a"b\\', "ü": ""}
-    assert (row["sale_amount"], row["commission"]) == (sale.sale_amount, sale.commission)
+    assert (row["sale_amount"], row["commission"]) == (
+        sale.event.sale_amount,
+        sale.event.commission,
+    )
     assert (row["network"], row["country"], row["user_id"]) == (None, None, "ann")
 
 
