@@ -18,7 +18,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from common.errors import DhmonError
+from common.errors import DhmonError, UsageError
 from common.redis import RedisLink
 
 Scope = Literal["ingest", "read", "sql"]
@@ -26,6 +26,7 @@ KeyTier = Literal["free", "standard", "premium", "unlimited"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 TIERS: tuple[KeyTier, ...] = get_args(KeyTier)
 PATTERN = re.compile(r"dhm_([0-9a-f]{12})_([0-9a-f]{48})", re.ASCII)
+MAX_TEXT_CHARACTERS = 256
 KEY = "dhmon:key:"
 # The ids of all keys: Redis holds sessions too, and a scan would go through them.
 KEY_IDS = "dhmon:keys"
@@ -64,7 +65,13 @@ async def create_key(
     user: str | None = None,
     tier: KeyTier = "standard",
 ) -> tuple[str, ApiKey]:
-    """Make a key and keep its hash; the key itself is only ever in what this returns."""
+    """Make a key and keep its hash; the key itself is only ever in what this returns.
+
+    Raises UsageError for a name or an owner that is none.
+    """
+    _check_text("--name", name)
+    if user is not None:
+        _check_text("--user", user)
     key_id, secret = secrets.token_hex(6), secrets.token_hex(24)
     made = ApiKey(
         id=key_id,
@@ -192,6 +199,15 @@ class ApiKeys:
     def _unavailable(self, why: str) -> KeysUnavailableError:
         return KeysUnavailableError(
             "your key", why=f"cannot be checked: {why}", remedy="send the request again in a second"
+        )
+
+
+def _check_text(option: str, text: str) -> None:
+    if not (text.isprintable() and 0 < len(text.strip()) == len(text) <= MAX_TEXT_CHARACTERS):
+        raise UsageError(
+            option,
+            why=f"is not 1 to {MAX_TEXT_CHARACTERS} printable characters",
+            remedy="give another",
         )
 
 

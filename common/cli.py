@@ -28,6 +28,7 @@ COMMANDS = {
     "restore": Entry("collector.care_commands", "restore", "Put a backup back."),
     "verify": Entry("collector.care_commands", "verify", "Check the store, or its backups."),
     "compact": Entry("collector.care_commands", "compact", "Give the store's free space back."),
+    "key": Entry("common.key_commands", "key", "Manage the keys of programs."),
     "dashboards": Entry("dashboards.commands", "dashboards", "Build or check the dashboards."),
     "bench": Entry("tests.bench.command", "bench", "Measure this checkout beside its references."),
 }

@@ -18,9 +18,9 @@ from collector.errors import (
 )
 
 if sys.version_info >= (3, 14):
-    from compression.zstd import DecompressionParameter, ZstdDecompressor, ZstdError
+    from compression import zstd
 else:
-    from backports.zstd import DecompressionParameter, ZstdDecompressor, ZstdError
+    from backports import zstd
 
 # Of one body, as it is sent and as it is decompressed.
 MAX_BODY_BYTES = 64 << 20
@@ -32,7 +32,7 @@ INPUT_BYTES = 32 << 10
 # Each member costs its set-up, however little is in it.
 MAX_MEMBERS = 1_000
 # RFC 9659: a receiver of zstd over HTTP needs no larger window than 8 MiB.
-ZSTD_OPTIONS: dict[int, int] = {DecompressionParameter.window_log_max: 23}
+ZSTD_OPTIONS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 23}
 IDENTITY, GZIP, ZSTD = "identity", "gzip", "zstd"
 ENCODINGS = {"": IDENTITY, IDENTITY: IDENTITY, GZIP: GZIP, "x-gzip": GZIP, ZSTD: ZSTD}
 
@@ -156,7 +156,7 @@ def _gunzip(body: memoryview) -> Iterator[bytes]:
 
 
 def _unzstd(body: memoryview) -> Iterator[bytes]:
-    return _members(body, lambda: ZstdDecompressor(options=ZSTD_OPTIONS), ZSTD)
+    return _members(body, lambda: zstd.ZstdDecompressor(options=ZSTD_OPTIONS), ZSTD)
 
 
 def _members(body: memoryview, make: Callable[[], Any], encoding: str) -> Iterator[bytes]:
@@ -172,7 +172,7 @@ def _members(body: memoryview, make: Callable[[], Any], encoding: str) -> Iterat
                 position += len(given)
             try:
                 piece = member.decompress(given, PIECE_BYTES)
-            except (zlib.error, ZstdError) as error:
+            except (zlib.error, zstd.ZstdError) as error:
                 raise _damaged(encoding, str(error)) from None
             if piece:
                 yield piece

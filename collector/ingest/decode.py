@@ -183,7 +183,7 @@ def _all_sound(block: bytes, rows: Sequence[bytes], latest: datetime) -> list[Ev
         events = list(map(_decode_event, rows))
     except (ValueError, ArithmeticError, RecursionError):
         return None
-    if _may_have_controls(block) or len(max(rows, key=len)) > MAX_ROW_BYTES:
+    if _may_have_controls(block) or max(map(len, rows), default=0) > MAX_ROW_BYTES:
         return None
     if any(problem(event, latest) for event in events):
         return None

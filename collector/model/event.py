@@ -129,7 +129,7 @@ def _conversion_problem(event: Event) -> str | None:
         if not _is_exact(amount):
             return _expected(name, "at most 12 digits before the decimal point and 6 after it")
     if event.currency is not None and event.currency not in CURRENCIES:
-        return _expected("currency", "three capital letters of ISO 4217")
+        return _expected("currency", "a currency code of ISO 4217")
     return None
 
 
