@@ -112,7 +112,7 @@ def _run(config_path: Path | None, work: Callable[[Redis], Awaitable[Outcome]]) 
     async def main() -> Outcome:
         async with open_redis(settings) as link:
             try:
-                await _answer(link)
+                await _answer(link, ANSWER_SECONDS if settings.redis.url == "embedded" else 0)
                 return await work(link.client)
             except (RedisError, OSError) as error:
                 raise DhmonError(
@@ -124,9 +124,9 @@ def _run(config_path: Path | None, work: Callable[[Redis], Awaitable[Outcome]]) 
     return asyncio.run(main())
 
 
-async def _answer(link: RedisLink) -> None:
+async def _answer(link: RedisLink, seconds: float) -> None:
     """Wait until the server does. Raises RedisError or OSError when it does not in time."""
-    deadline = time.monotonic() + ANSWER_SECONDS
+    deadline = time.monotonic() + seconds
     while True:
         try:
             await link.client.ping()
