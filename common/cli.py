@@ -24,11 +24,11 @@ COMMANDS = {
     "web": Entry("web.commands", "web", "Run the web app."),
     "config": Entry("common.config_commands", "config", "Check or show the configuration."),
     "user": Entry("web.users.commands", "user", "Manage the people who may sign in."),
+    "key": Entry("common.key_commands", "key", "Manage the keys of programs."),
     "backup": Entry("collector.care_commands", "backup", "Back the store up, while it is in use."),
     "restore": Entry("collector.care_commands", "restore", "Put a backup back."),
     "verify": Entry("collector.care_commands", "verify", "Check the store, or its backups."),
     "compact": Entry("collector.care_commands", "compact", "Give the store's free space back."),
-    "key": Entry("common.key_commands", "key", "Manage the keys of programs."),
     "dashboards": Entry("dashboards.commands", "dashboards", "Build or check the dashboards."),
     "bench": Entry("tests.bench.command", "bench", "Measure this checkout beside its references."),
 }

@@ -65,7 +65,7 @@ class ReceivedEvent(msgspec.Struct, frozen=True, gc=False):
     event: Event
     received_at: datetime
     key_id: str
-    owner: str | None
+    owner: str | None = None
 
     @property
     def user_id(self) -> str | None:

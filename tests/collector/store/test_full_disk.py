@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from collector.errors import StoreError
-from collector.model.event import ReceivedEvent
+from collector.model.event import Event, ReceivedEvent
 from collector.store.store import Store, open_store
 from common.settings import OtelSettings
 from common.telemetry import Telemetry, start
@@ -18,13 +18,8 @@ COUNT = "SELECT count(*) AS rows, count(DISTINCT event_id) AS events FROM events
 
 def events(first: int) -> list[ReceivedEvent]:
     """Ids that do not compress."""
-    return [
-        ReceivedEvent(
-            received_at=NOON, ts=NOON, key_id="k", event_id=f"{number * 2654435761 % 2**64:064x}",
-            type="click",
-        )
-        for number in range(first, first + IN_BATCH)
-    ]  # fmt: skip
+    ids = [f"{number * 2654435761 % 2**64:064x}" for number in range(first, first + IN_BATCH)]
+    return [ReceivedEvent(Event(event_id=id, type="click", ts=NOON), NOON, "k") for id in ids]
 
 
 async def fill(store: Store) -> int:
