@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ MAX_QUEUED_ROWS = 1_000_000
 MAX_QUEUED_BYTES = 256 << 20
 MAX_ROWS_IN_COMMIT = 250_000
 MAX_BYTES_IN_COMMIT = 64 << 20
+
+# Where several wait for one commit, more are on their way: a commit costs the same for all of them.
+LINGER_SECONDS = 0.005
 
 Work = Callable[[Database], Any]
 
@@ -45,6 +49,7 @@ class WriteQueue:
         self._rows = 0
         self._bytes = 0
         self._is_closed = False
+        self._callers = 0
         self._changed = threading.Condition()
 
     def put(self, waiting: Waiting) -> None:
@@ -65,6 +70,11 @@ class WriteQueue:
         """Rows up to a full commit, or one piece of work; empty when nothing will come any more."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_closed)
+            lingers = self._callers > 1 and self._rows < MAX_ROWS_IN_COMMIT and not self._is_closed
+        if lingers:
+            # Asleep, not waiting for a notice: each would cost the event loop a switch of threads.
+            time.sleep(LINGER_SECONDS)
+        with self._changed:
             group: list[Waiting] = []
             rows = size_bytes = 0
             while self._waiting and self._fits(group, rows, size_bytes):
@@ -72,6 +82,7 @@ class WriteQueue:
                 rows += waiting.rows
                 size_bytes += waiting.size_bytes
                 group.append(waiting)
+            self._callers = len(group)
             self._count(-rows, -size_bytes)
             return group
 
