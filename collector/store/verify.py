@@ -13,6 +13,7 @@ from collector.store import verify_sql as sql
 from collector.store.backup import schema_version
 from collector.store.migrate import known_migrations
 
+BEGIN = "BEGIN TRANSACTION READ ONLY"
 DAY = timedelta(days=1)
 # Events that are compared with each other at once: 64 bytes each.
 SLICE_ROWS = 2_000_000
@@ -48,16 +49,18 @@ def verify(connection: duckdb.DuckDBPyConnection, say: Say) -> None:
     with _one_state(connection):
         _require_schema(connection)
         _read_whole(connection, counting)
-        for level in _levels(connection):
-            _compare(connection, level, counting)
-        _check_events(connection, counting)
-        _check_series(connection, counting)
+        # What cannot be read cannot be compared either.
+        if not differences:
+            for level in _levels(connection):
+                _compare(connection, level, counting)
+            _check_events(connection, counting)
+            _check_series(connection, counting)
     say(Verified(checks=checks, differences=differences))
 
 
 @contextmanager
 def _one_state(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    connection.execute("BEGIN TRANSACTION READ ONLY")
+    connection.execute(BEGIN)
     try:
         yield
     finally:
@@ -81,8 +84,13 @@ def _read_whole(connection: duckdb.DuckDBPyConnection, say: Say) -> None:
         rows, detail = 0, ""
         try:
             [[rows, _]] = connection.execute(sql.READ_WHOLE.format(table=table)).fetchall()
-        except (duckdb.IOException, duckdb.FatalException, duckdb.SerializationException) as error:
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error as error:
             detail = str(error)
+            # A failed query ends its transaction.
+            connection.execute("ROLLBACK")
+            connection.execute(BEGIN)
         say(
             Checked(
                 check=f"{table} can be read whole",
@@ -127,7 +135,11 @@ def _compare(connection: duckdb.DuckDBPyConnection, level: Level, say: Say) -> N
         span = {"start": start, "until": until}
         connection.execute(level.suspects, span)
         different += _number(connection, level.different)
-        examined += _number(connection, sql.EXAMINED.format(level=level.table), span)
+        [[rows, repeated]] = connection.execute(
+            sql.EXAMINED.format(level=level.table), span
+        ).fetchall()
+        examined += rows
+        different += repeated
     ahead = _number(connection, sql.AHEAD.format(level=level.table), {"until": level.until})
     say(
         Checked(

@@ -67,7 +67,11 @@ WHERE is_different OR NOT EXISTS (
 )
 """
 DIFFERENT_HOURS = "SELECT count(*) FROM suspect"
-EXAMINED = "SELECT count(*) FROM {level} WHERE ts >= $start AND ts < $until"
+# How many there are, and how many of them are there twice.
+EXAMINED = """
+SELECT count(*), count(*) - count(DISTINCT (series_id, ts))
+FROM {level} WHERE ts >= $start AND ts < $until
+"""
 
 COUNT_EVENTS = "SELECT count(*) FROM events"
 REPEATED_EVENTS = """
