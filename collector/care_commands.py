@@ -1,6 +1,7 @@
 """`dhmon backup|restore|verify|compact`: care of the store, whether or not the collector runs."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def verify(folder: Path | None, as_json: bool, config_path: Path | None) -> None
         case Verified(differences=0):
             return
         case _:
-            raise click.exceptions.Exit(1)
+            sys.exit(1)
 
 
 @click.command()
