@@ -13,7 +13,7 @@ from collector.model.report import Say, Verified
 from collector.running import running_collector
 from collector.show import Show
 from collector.store.backup import BackupOptions
-from collector.store.care import back_up_closed, compact_closed, verify_closed
+from collector.store.care import back_up_closed, compact_closed, encrypt_closed, verify_closed
 from collector.store.restore import restore as restore_snapshot
 from collector.store.restore import verify_folder
 from collector.store.snapshots import SnapshotFolder
@@ -105,15 +105,25 @@ def verify(folder: Path | None, as_json: bool, config_path: Path | None) -> None
 
 
 @click.command()
+@click.option(
+    "--encrypt",
+    is_flag=True,
+    help="Encrypt a plain store with collector.encryption_key, while no collector runs.",
+)
 @json_option
 @config_option
-def compact(as_json: bool, config_path: Path | None) -> None:
+def compact(encrypt: bool, as_json: bool, config_path: Path | None) -> None:
     """Write the store into a fresh file that takes no more space than it needs.
 
     Rows that come meanwhile wait. The collector does it by itself when most of the file is free.
     """
+    settings = load(config_path)
     with Show(as_json=as_json) as show:
-        _asked_or_done(load(config_path), "/api/v1/store/compact", {}, compact_closed, show)
+        if encrypt:
+            path, key = settings.collector.data.absolute(), settings.collector.encryption_key
+            asyncio.run(encrypt_closed(path, key, show.say))
+        else:
+            _asked_or_done(settings, "/api/v1/store/compact", {}, compact_closed, show)
 
 
 def _asked_or_done(

@@ -15,7 +15,7 @@ from collector.store.backup import BackupOptions, copy_beside, prepare
 from collector.store.compact import compact_database, read_space
 from collector.store.database import Database
 from collector.store.db import explain
-from collector.store.encryption import database_at
+from collector.store.encryption import EncryptedDatabase, database_at
 from collector.store.store import Store
 from collector.store.verify import verify as verify_connection
 from common.background import pause
@@ -76,14 +76,25 @@ async def compact_closed(path: Path, key: SecretStr | None, say: Say) -> None:
         compact_database(database, say)
 
 
+async def encrypt_closed(path: Path, key: SecretStr | None, say: Say) -> None:
+    """Compact a plain store into an encrypted one."""
+    _require_store(path)
+    if key is None:
+        raise StoreError(
+            "collector.encryption_key",
+            why="it is not set",
+            remedy='set it to "env:NAME" or "file:/path" and try again',
+        )
+    database = EncryptedDatabase(path, None, key)
+    try:
+        compact_database(database, say, then=database.use_fresh_key)
+    finally:
+        database.close()
+
+
 @contextmanager
 def _opened(path: Path, key: SecretStr | None) -> Iterator[Database]:
-    if not path.exists():
-        raise StoreError(
-            str(path),
-            why="there is no store, and no collector answers",
-            remedy="check collector.data and collector.listen, or give --config",
-        )
+    _require_store(path)
     database = database_at(path, key)
     try:
         yield database
@@ -91,6 +102,16 @@ def _opened(path: Path, key: SecretStr | None) -> Iterator[Database]:
         raise explain(path, error) from error
     finally:
         database.close()
+
+
+def _require_store(path: Path) -> None:
+    """These commands make none."""
+    if not path.exists():
+        raise StoreError(
+            str(path),
+            why="there is no store, and no collector answers",
+            remedy="check collector.data and collector.listen, or give --config",
+        )
 
 
 def _log(report: Report) -> None:

@@ -5,6 +5,7 @@ old file or the new one, whole.
 """
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -62,8 +63,11 @@ class Space:
         return self.free_bytes > MIN_FREE_BYTES and self.free_bytes > MIN_FREE_RATIO * total
 
 
-def compact_database(database: Database, say: Say) -> None:
-    """On the thread that writes. Raises StoreError; then the file is the one that it was."""
+def compact_database(database: Database, say: Say, then: Callable[[], None] | None = None) -> None:
+    """On the thread that writes. Raises StoreError; then the file is the one that it was.
+
+    `then` is called when the fresh file is in place and not open yet.
+    """
     path = database.path
     before = path.stat().st_size
     fresh = path.with_name(path.name + SUFFIX)
@@ -74,7 +78,7 @@ def compact_database(database: Database, say: Say) -> None:
     except duckdb.Error as error:
         raise explain(path, error) from error
     else:
-        database.reopen(between=lambda: _swap(path, fresh))
+        database.reopen(between=lambda: _swap(path, fresh, then))
     finally:
         remove_leftovers(path)
     say(Compacted(bytes_before=before, bytes_after=path.stat().st_size, rows=rows))
@@ -148,7 +152,7 @@ def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
     return int(connection.execute(COUNT.format(table=table)).fetchall()[0][0])
 
 
-def _swap(path: Path, fresh: Path) -> None:
+def _swap(path: Path, fresh: Path, then: Callable[[], None] | None) -> None:
     """Between closing the old file and opening the new one."""
     if wal_path(path).exists():
         # Replaying it into the other file would be the end of both.
@@ -159,6 +163,8 @@ def _swap(path: Path, fresh: Path) -> None:
         )
     fresh.replace(path)
     sync_folder(path.parent)
+    if then is not None:
+        then()
 
 
 def _require_room(folder: Path, needed_bytes: int) -> None:

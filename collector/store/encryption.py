@@ -25,10 +25,12 @@ NO_OPENSSL = "crypto module"
 
 
 class EncryptedDatabase(Database):
-    """As a plain one is used. Where it is opened, the key never shows in an error."""
+    """As a plain one is used. The key never shows in an error."""
 
-    def __init__(self, path: Path, key: SecretStr) -> None:
+    def __init__(self, path: Path, key: SecretStr | None, fresh_key: SecretStr | None) -> None:
+        """`key` opens the file, `fresh_key` is that of files beside it; None: not encrypted."""
         self._key = key
+        self._fresh_key = fresh_key
         super().__init__(path)
 
     @contextmanager
@@ -39,18 +41,18 @@ class EncryptedDatabase(Database):
             yield cursor
 
     def attach(self, connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
-        """Under the same key. Raises StoreError."""
-        try:
-            connection.execute(_attach(path, name, self._key))
-        except duckdb.Error as error:
-            raise _refused(path, error) from None
+        _attach(connection, path, name, self._fresh_key)
+
+    def use_fresh_key(self) -> None:
+        """A file from beside has taken the place of this one."""
+        self._key = self._fresh_key
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         make_folder(self.path)
         connection = duckdb.connect(":memory:", config=_config(self.path))
         try:
             _load_openssl(connection)
-            self.attach(connection, self.path, NAME)
+            _attach(connection, self.path, NAME, self._key)
             connection.execute("SET GLOBAL TimeZone = 'UTC'")
         except BaseException:
             connection.close()
@@ -60,7 +62,7 @@ class EncryptedDatabase(Database):
 
 def database_at(path: Path, key: SecretStr | None) -> Database:
     """Open the store at `path`, encrypted when there is a key. Raises StoreError; blocks."""
-    return Database(path) if key is None else EncryptedDatabase(path, key)
+    return Database(path) if key is None else EncryptedDatabase(path, key, key)
 
 
 def _config(path: Path) -> dict[str, str | bool | int | float | list[str]]:
@@ -96,9 +98,17 @@ def missing_openssl() -> StoreError:
     )
 
 
-def _attach(path: Path, name: str, key: SecretStr) -> str:
-    secret = key.get_secret_value().replace("'", "''")
-    return f"ATTACH '{quoted(path)}' AS {name} (ENCRYPTION_KEY '{secret}')"
+def _attach(
+    connection: duckdb.DuckDBPyConnection, path: Path, name: str, key: SecretStr | None
+) -> None:
+    option = ""
+    if key is not None:
+        secret = key.get_secret_value().replace("'", "''")
+        option = f" (ENCRYPTION_KEY '{secret}')"
+    try:
+        connection.execute(f"ATTACH '{quoted(path)}' AS {name}{option}")
+    except duckdb.Error as error:
+        raise _refused(path, error) from None
 
 
 def _refused(path: Path, error: duckdb.Error) -> StoreError:

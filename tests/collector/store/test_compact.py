@@ -226,7 +226,7 @@ swap = compact._swap
 def kill():
     os.kill(os.getpid(), signal.SIGKILL)
 
-def killed_swap(path, fresh):
+def killed_swap(path, fresh, then):
     if moment == "before the rename":
         kill()
     os.replace(fresh, path)
