@@ -102,8 +102,9 @@ def _invalid(why: str) -> InvalidRequestError:
 def _require_service_key(request: web.Request) -> None:
     """Also where reading is open: this copies and replaces the store."""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    key = service_key(request.app[keys.SETTINGS])
-    if scheme != "Bearer" or not hmac.compare_digest(given.encode(), key.encode()):
+    key = service_key(request.app[keys.SETTINGS]).encode()
+    is_right = hmac.compare_digest(given.encode("utf-8", "surrogateescape"), key)
+    if scheme.lower() != "bearer" or not is_right:
         raise MissingKeyError(
             "this address",
             why="takes the service key only",

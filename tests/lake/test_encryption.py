@@ -35,8 +35,9 @@ def quiet(report: Report) -> None:
     pass
 
 
-async def append(store: Store, count: int = 3) -> None:
-    rows = [Sample("word", (("said", f"{WORD}{n}"),), NOON, float(n)) for n in range(count)]
+async def append(store: Store, first: int = 0) -> None:
+    numbers = range(first, first + 3)
+    rows = [Sample("word", (("said", f"{WORD}{n}"),), NOON, float(n)) for n in numbers]
     await store.append(*samples_batches(rows))
 
 
@@ -50,6 +51,7 @@ async def made(path: Path) -> None:
 
 
 def says(folder: Path, word: str) -> list[Path]:
+    """The files that hold the word. Reading them here is for tests: it drops DuckDB's lock."""
     return [
         path for path in folder.rglob("*") if path.is_file() and word.encode() in path.read_bytes()
     ]
@@ -60,7 +62,7 @@ async def test_nothing_that_is_stored_can_be_read_in_the_files(tmp_path: Path) -
     async with open_store(path, measuring(), KEY) as store:
         await append(store)
         await store.checkpoints.checkpoint()
-        await append(store)
+        await append(store, first=3)
         assert store.checkpoints.wal_bytes() > 0
         assert says(tmp_path, WORD) == []
         [row] = await store.fetch(dict, COUNT)
@@ -75,7 +77,7 @@ async def test_a_plain_store_can_be_read_in_the_files(tmp_path: Path) -> None:
         await append(store)
         await store.checkpoints.checkpoint()
         assert says(tmp_path, WORD) == [path]
-        await append(store)
+        await append(store, first=3)
         assert len(says(tmp_path, WORD)) == 2
 
 

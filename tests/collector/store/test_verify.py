@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from collector.errors import StoreError
-from collector.model.event import ReceivedEvent
+from collector.model.event import Event, ReceivedEvent
 from collector.model.report import Checked, Progress, Report, Verified
 from collector.model.sample import Sample
 from collector.store.batches import samples_batches
@@ -34,9 +34,8 @@ def samples() -> list[Sample]:
 
 
 def event(event_id: str) -> ReceivedEvent:
-    return ReceivedEvent(
-        received_at=START, ts=START, key_id="k", event_id=event_id, type="click", user_id="ann"
-    )
+    sent = Event(event_id=event_id, ts=START, type="click", user_id="ann")
+    return ReceivedEvent(sent, START, "k", owner="bob")
 
 
 @pytest.fixture
