@@ -11,12 +11,12 @@ from collector.errors import StoreError
 from collector.store.database import Database
 
 LOOK_SECONDS = 0.025
-# Memory of queries only: the pages of the file in memory can be dropped at any time, and what
-# waits for a checkpoint is the writer's.
+# What cannot be moved to disk, such as a list that is being made. Sorts, joins and groups can: as
+# soon as the writer needs memory they give some of theirs.
 IN_USE = """
 SELECT coalesce(sum(memory_usage_bytes), 0)
 FROM duckdb_memory()
-WHERE tag IN ('HASH_TABLE', 'ORDER_BY', 'COLUMN_DATA', 'ALLOCATOR', 'WINDOW', 'EXTENSION')
+WHERE tag IN ('ALLOCATOR', 'EXTENSION')
 """
 Reason = Literal["time", "memory", "left"]
 

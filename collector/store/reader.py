@@ -33,13 +33,12 @@ TIMEOUT_SECONDS = 10.0
 PEOPLE_THREADS = 2
 PEOPLE_WAITING = 14
 PEOPLE_NICE = 5
-# Of DuckDB's whole memory, what queries of people may take together; sorts and joins spill before.
-PEOPLE_SHARE = 0.6
-OPERATOR_SHARE = 0.25
+# Of DuckDB's whole memory, what queries of people may take together of the kind that cannot be
+# moved to disk. Where there is none left a commit fails, and that may end the database.
+PEOPLE_SHARE = 0.3
 # How long an answer waits for a query that cannot be interrupted at once.
 GRACE_SECONDS = 1.0
 MEMORY_LIMIT = "SELECT current_setting('memory_limit')"
-HAS_OPERATOR_LIMIT = "SELECT count(*) FROM duckdb_settings() WHERE name = 'operator_memory_limit'"
 UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 # These tell of the store, not of the query.
 OURS = (
@@ -67,9 +66,7 @@ class Reader:
         self._meters = meters
         with database.use() as cursor:
             memory = _bytes(cursor.execute(MEMORY_LIMIT).fetchall()[0][0])
-            has_limit = bool(cursor.execute(HAS_OPERATOR_LIMIT).fetchall()[0][0])
         self._people_bytes = int(memory * PEOPLE_SHARE)
-        self._operator_bytes = int(memory * OPERATOR_SHARE) if has_limit else None
         self._watch = QueryWatch(database, self._people_bytes)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store-reader")
         self._people = ThreadPoolExecutor(
@@ -171,8 +168,6 @@ class Reader:
     def _read_only(self, cursor: duckdb.DuckDBPyConnection, query: Query) -> Iterator[None]:
         if isinstance(query.asked, Statement):
             admit(cursor, query.asked.sql)
-        if self._operator_bytes is not None:
-            cursor.execute(f"SET operator_memory_limit = '{self._operator_bytes}B'")
         cursor.execute("BEGIN TRANSACTION READ ONLY")
         try:
             yield

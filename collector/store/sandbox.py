@@ -225,8 +225,9 @@ def _check_old_type(value: object) -> None:
     elif isinstance(value, dict):
         if value.get("id") == "UNBOUND":
             _check_type(value["type_info"]["name"], value["type_info"])
-        elif "id" in value and _folded(value["id"]) not in TYPES:
-            raise _refused(f"the type {value['id']}")
+        for name in (value.get("id"), value.get("alias")):
+            if name and name != "UNBOUND" and _folded(name) not in TYPES:
+                raise _refused(f"the type {name}")
         for item in value.values():
             _check_old_type(item)
 
