@@ -29,6 +29,7 @@ COMMANDS = {
     "restore": Entry("collector.care_commands", "restore", "Put a backup back."),
     "verify": Entry("collector.care_commands", "verify", "Check the store, or its backups."),
     "compact": Entry("collector.care_commands", "compact", "Give the store's free space back."),
+    "sql": Entry("collector.sql_command", "sql", "Ask the store one SELECT."),
     "dashboards": Entry("dashboards.commands", "dashboards", "Build or check the dashboards."),
     "bench": Entry("tests.bench.command", "bench", "Measure this checkout beside its references."),
 }

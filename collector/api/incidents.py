@@ -3,14 +3,17 @@
 import base64
 import binascii
 from datetime import UTC, datetime
-from typing import Literal, cast
+from typing import cast
 
 import msgspec
 from aiohttp import web
 
 from collector import keys
+from collector.api.encoders import Encoded
+from collector.api.formats import More, negotiated, respond
 from collector.errors import InvalidRequestError
-from collector.store.incidents import IncidentRow, incident_page
+from collector.store.incidents import IncidentRow, State, incident_page, incident_statement
+from collector.store.reader import Query
 from common.overview import Incident
 
 DEFAULT_LIMIT = 100
@@ -32,23 +35,31 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
     id: str
 
 
-async def incidents(request: web.Request) -> web.Response:
+async def incidents(request: web.Request) -> web.StreamResponse:
     unknown = request.query.keys() - PARAMETERS
     if unknown:
         raise _invalid(sorted(unknown)[0], f"is not one of {', '.join(sorted(PARAMETERS))}")
     limit = _limit(request.query.get("limit", str(DEFAULT_LIMIT)))
-    rows = await incident_page(
-        request.app[keys.STORE],
-        state=_state(request.query.get("state", "all")),
-        limit=limit + 1,
-        before=_before(request.query.get("cursor")),
-    )
+    state, before = _state(request.query.get("state", "all")), _before(request.query.get("cursor"))
+    if negotiated(request) != "application/json":
+        statement = incident_statement(state=state, limit=limit + 1, before=before)
+        return await respond(request, Query(lambda _: statement, max_rows=limit), _more)
+    store = request.app[keys.STORE]
+    rows = await incident_page(store, state=state, limit=limit + 1, before=before)
     now = datetime.now(UTC)
     page = IncidentPage(
         incidents=[_incident(row, now) for row in rows[:limit]],
-        next_cursor=_cursor(rows[limit - 1]) if len(rows) > limit else None,
+        next_cursor=_cursor_after(rows[limit - 1]) if len(rows) > limit else None,
     )
     return web.Response(body=msgspec.json.encode(page), content_type="application/json")
+
+
+def _more(encoded: Encoded) -> More:
+    """Where the next page begins, for the formats that have no place for it among the rows."""
+    row = encoded.last() if encoded.truncated else None
+    if row is None:
+        return More()
+    return More(headers={"Dhmon-Next-Cursor": _cursor(Place(opened_at=row[6], id=row[0]))})
 
 
 def _limit(text: str) -> int:
@@ -58,10 +69,10 @@ def _limit(text: str) -> int:
     return int(text)
 
 
-def _state(text: str) -> Literal["all", "open", "closed"]:
+def _state(text: str) -> State:
     if text not in ("all", "open", "closed"):
         raise _invalid("state", "must be all, open or closed")
-    return cast('Literal["all", "open", "closed"]', text)
+    return cast("State", text)
 
 
 def _before(cursor: str | None) -> tuple[datetime, str] | None:
@@ -76,8 +87,11 @@ def _before(cursor: str | None) -> tuple[datetime, str] | None:
     return place.opened_at, place.id
 
 
-def _cursor(row: IncidentRow) -> str:
-    place = Place(row.opened_at, row.id)
+def _cursor_after(row: IncidentRow) -> str:
+    return _cursor(Place(row.opened_at, row.id))
+
+
+def _cursor(place: Place) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode()
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from collector.model.incident import IncidentEvent, Severity
+from collector.store.result import Statement
 from collector.store.store import Store
 
 OPEN = """
@@ -22,6 +23,9 @@ WHERE opened_at IS NOT NULL
 ORDER BY opened_at DESC, id DESC
 LIMIT $limit
 """
+
+
+State = Literal["all", "open", "closed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +48,21 @@ async def open_incidents(store: Store) -> list[IncidentEvent]:
 async def incident_page(
     store: Store,
     *,
-    state: Literal["all", "open", "closed"],
+    state: State,
     limit: int,
     before: tuple[datetime, str] | None,
 ) -> list[IncidentRow]:
     """Newest first; `before` is the place (opened_at, id) of the last row that was read."""
+    return await store.fetch(IncidentRow, PAGE, _parameters(state, limit, before))
+
+
+def incident_statement(
+    *, state: State, limit: int, before: tuple[datetime, str] | None
+) -> Statement:
+    """The same as a statement, for formats that take the rows as they are."""
+    return Statement(PAGE, _parameters(state, limit, before))
+
+
+def _parameters(state: State, limit: int, before: tuple[datetime, str] | None) -> dict[str, object]:
     before_at, before_id = before or (None, None)
-    return await store.fetch(
-        IncidentRow,
-        PAGE,
-        {"state": state, "limit": limit, "before_at": before_at, "before_id": before_id},
-    )
+    return {"state": state, "limit": limit, "before_at": before_at, "before_id": before_id}
