@@ -8,24 +8,20 @@ from typing import Any
 
 import click
 import msgspec
-from aiohttp import ClientConnectionError, ClientSession, ClientTimeout, DummyCookieJar
+from aiohttp import ClientError
 
 from collector.api.encoders import Encoded, encode_csv, encode_json
 from collector.api.sql import MAX_ROWS
-from collector.errors import StoreError
-from collector.store.database import Database
+from collector.running import RunningCollector, running_collector
+from collector.store.care import opened
 from collector.store.meters import StoreMeters
-from collector.store.reader import TIMEOUT_SECONDS, Query, Reader
+from collector.store.reader import Query, Reader
 from collector.store.result import Column, Statement
 from collector.table import table
 from common.cli import config_option
 from common.errors import DhmonError
-from common.listening import reachable
-from common.service_key import service_key
-from common.settings import OtelSettings, Settings, load
+from common.settings import CollectorSettings, OtelSettings, Settings, load
 from common.telemetry import start
-
-ANSWER_SECONDS = ClientTimeout(total=TIMEOUT_SECONDS + 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,27 +98,25 @@ def _count(rows: int, *, is_truncated: bool) -> str:
 
 async def _answered(settings: Settings, question: Question) -> tuple[bytes, bool]:
     """The answer's bytes, and whether there were more rows."""
-    try:
-        return await _ask_collector(settings, question)
-    except ClientConnectionError:
-        return await _ask_store(settings.collector.data.absolute(), question)
+    async with running_collector(settings) as collector:
+        if collector is not None:
+            return await _ask_collector(collector, question)
+    return await _ask_store(settings.collector, question)
 
 
-async def _ask_collector(settings: Settings, question: Question) -> tuple[bytes, bool]:
-    headers = {
-        "Authorization": f"Bearer {service_key(settings)}",
-        "Accept": "text/csv" if question.wants_csv else "application/json",
-    }
-    url = f"http://{reachable(settings.collector.listen)}/api/v1/sql"
+async def _ask_collector(collector: RunningCollector, question: Question) -> tuple[bytes, bool]:
+    accept = "text/csv" if question.wants_csv else "application/json"
+    url = f"{collector.url}/api/v1/sql"
     asked = {"sql": question.sql, "params": question.params, "limit": question.limit}
-    async with (
-        ClientSession(timeout=ANSWER_SECONDS, cookie_jar=DummyCookieJar()) as session,
-        session.post(url, data=msgspec.json.encode(asked), headers=headers) as response,
-    ):
-        body = await response.read()
-        if response.status != 200:
-            raise _refusal(url, body)
-        return body, response.headers.get("Dhmon-Truncated") == "true"
+    try:
+        async with collector.session.post(url, json=asked, headers={"Accept": accept}) as response:
+            body = await response.read()
+    except (ClientError, TimeoutError) as error:
+        lost = f"the connection was lost ({type(error).__name__})"
+        raise DhmonError(url, why=lost, remedy="see the collector's log") from error
+    if response.status != 200:
+        raise _refusal(url, body)
+    return body, response.headers.get("Dhmon-Truncated") == "true"
 
 
 def _refusal(url: str, body: bytes) -> DhmonError:
@@ -136,27 +130,19 @@ def _refusal(url: str, body: bytes) -> DhmonError:
     return DhmonError(what or url, why=why or detail, remedy=remedy)
 
 
-async def _ask_store(path: Path, question: Question) -> tuple[bytes, bool]:
+async def _ask_store(settings: CollectorSettings, question: Question) -> tuple[bytes, bool]:
+    path, key = settings.data.absolute(), settings.encryption_key
     telemetry = start(OtelSettings(), service="sql", version="0", environment="development")
-    database = await asyncio.to_thread(_opened, path)
-    reader = Reader(database, StoreMeters(telemetry))
     query = Query(Statement(question.sql, question.params), question.limit)
     encoder = encode_csv if question.wants_csv else encode_json
-    try:
-        with reader.admitted():
-            encoded: Encoded = await reader.answer(query, lambda result: encoder(result, _nothing))
-    finally:
-        await asyncio.to_thread(reader.stop)
-        await asyncio.to_thread(database.close)
+    with opened(path, key) as database:
+        reader = Reader(database, StoreMeters(telemetry))
+        try:
+            with reader.admitted():
+                encoded = await reader.answer(query, lambda result: encoder(result, _nothing))
+        finally:
+            reader.stop()
     return bytes(encoded.body), encoded.truncated
-
-
-def _opened(path: Path) -> Database:
-    if not path.exists():
-        raise StoreError(
-            str(path), why="there is no store yet", remedy="start the collector, which makes it"
-        )
-    return Database(path)
 
 
 def _nothing(_: Encoded) -> dict[str, object]:

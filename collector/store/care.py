@@ -59,20 +59,20 @@ async def keep_compacting(store: Store) -> Never:
 async def back_up_closed(
     path: Path, key: SecretStr | None, options: BackupOptions, say: Say
 ) -> None:
-    """A store that no collector has open. Raises StoreError when one has, or there is none."""
-    with _opened(path, key) as database:
+    """As `opened`, and BackupError."""
+    with opened(path, key) as database:
         with database.use() as connection:
             request = prepare(connection, path, options)
         await copy_beside(request, say)
 
 
 async def verify_closed(path: Path, key: SecretStr | None, say: Say) -> None:
-    with _opened(path, key) as database, database.use() as connection:
+    with opened(path, key) as database, database.use() as connection:
         verify_connection(connection, say)
 
 
 async def compact_closed(path: Path, key: SecretStr | None, say: Say) -> None:
-    with _opened(path, key) as database:
+    with opened(path, key) as database:
         compact_database(database, say)
 
 
@@ -93,7 +93,8 @@ async def encrypt_closed(path: Path, key: SecretStr | None, say: Say) -> None:
 
 
 @contextmanager
-def _opened(path: Path, key: SecretStr | None) -> Iterator[Database]:
+def opened(path: Path, key: SecretStr | None) -> Iterator[Database]:
+    """A store that no collector has open. Raises StoreError when one has, or there is none."""
     _require_store(path)
     database = database_at(path, key)
     try:
