@@ -211,21 +211,6 @@ def test_a_body_that_makes_no_sense_is_refused(
     assert why in answer["detail"]
 
 
-def test_one_at_a_time(config: Path, port: int) -> None:
-    fill(config, rows=3_000_000)
-    with running(config, port) as collector:
-        with asked(collector, "verify", b"", key_of(config)) as first:
-            first.readline()
-            second = dhmon(config, "compact")
-            rest = first.read()
-        third = dhmon(config, "compact")
-
-    assert second.returncode == 1
-    one_sentence(second, "verified or compacted already", "try again when that has ended")
-    assert b'"verified"' in rest
-    assert third.returncode == 0
-
-
 def test_a_backup_whose_client_leaves_is_cancelled(config: Path, port: int) -> None:
     fill(config, rows=8_000_000)
     folder = config.parent / "backups"

@@ -221,3 +221,21 @@ async def test_where_a_key_is_required_only_the_service_key_opens_the_api(
 
     assert accepted.status == 200
     assert {response.status for response in open_to_all} == {200}
+
+
+@pytest.mark.parametrize("work", ["backup", "verify", "compact"])
+async def test_care_of_the_store_is_taken_by_one_at_a_time(
+    client: Client, tmp_path: Path, work: str
+) -> None:
+    bearer = {"Authorization": f"Bearer {service_key(make_settings(tmp_path))}"}
+    body = {"folder": str(tmp_path / "backups")} if work == "backup" else None
+    address = f"/api/v1/store/{work}"
+
+    async with store_of(client).upkeep:
+        refused = await client.post(address, json=body, headers=bearer)
+    done = await client.post(address, json=body, headers=bearer)
+
+    assert refused.status == 409
+    assert "try again when that has ended" in (await refused.json())["detail"]
+    assert done.status == 200
+    assert '"failed"' not in await done.text()
