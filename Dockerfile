@@ -3,9 +3,13 @@ FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
 # Without pip of its own: the finished environment holds nothing that installs or builds.
 RUN python -m venv --without-pip /opt/dhmon
-COPY requirements.lock ./
+COPY requirements.lock requirements-lake.lock ./
 RUN pip --python /opt/dhmon install --no-cache-dir --disable-pip-version-check \
     --require-hashes --requirement requirements.lock
+# `--build-arg LAKE=yes`: with the DuckDB that has a DuckLake (docs/scale.md).
+ARG LAKE=
+RUN [ -z "$LAKE" ] || pip --python /opt/dhmon install --no-cache-dir \
+    --disable-pip-version-check --require-hashes --requirement requirements-lake.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY common ./common
 COPY collector ./collector

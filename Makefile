@@ -13,7 +13,9 @@ up: ## Run everything on this machine, in this terminal
 
 test: ## Run every test, against real servers
 	@scripts/setup dev system
+	@scripts/setup lake-dev
 	@$(VENV)/pytest
+	@.venv-lake/bin/pytest tests/lake tests/collector/store
 
 bench: ## Measure this installation beside its references
 	@scripts/setup dev system
@@ -43,5 +45,5 @@ lock: ## Write the lock files anew from pyproject.toml
 	@scripts/setup dev
 	@scripts/lock
 
-clean: ## Remove the virtual environment and the caches; data/ stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+clean: ## Remove the virtual environments and the caches; data/ stays
+	rm -rf .venv .venv-lake .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,11 +1,11 @@
 """The collector put together: every part is made here and handed what it needs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 from aiohttp import web
 
@@ -30,6 +30,8 @@ from collector.signals.exposition import SnapshotCollector
 from collector.signals.meters import CollectorMeters
 from collector.snapshot import Snapshot
 from collector.store.care import keep_compacting
+from collector.store.lake import place_of
+from collector.store.lake_upkeep import keep_maintaining
 from collector.store.store import Store, open_store
 from collector.store.upkeep import keep_retiring, keep_rolling
 from collector.watch import Watch
@@ -40,7 +42,7 @@ from common.lifetime import Context, opened_in_order
 from common.observe import observe
 from common.redis import RedisLink, open_redis
 from common.service_key import service_key
-from common.settings import Settings
+from common.settings import CollectorSettings, Settings
 from common.telemetry import Telemetry, process_metrics
 
 
@@ -89,9 +91,9 @@ async def _telemetry_ctx(app: web.Application) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _store_ctx(app: web.Application) -> AsyncIterator[None]:
-    settings = app[keys.SETTINGS].collector
-    path, key = settings.data.absolute(), settings.encryption_key
-    async with open_store(path, app[keys.TELEMETRY], key) as store:
+    settings = app[keys.SETTINGS]
+    place, key = place_of(settings), settings.collector.encryption_key
+    async with open_store(place, app[keys.TELEMETRY], key) as store:
         app[keys.STORE] = store
         app[CHECKS].append(Check(name="store", critical=True, run=_store_check(store)))
         yield
@@ -115,6 +117,16 @@ async def _taking_events(app: web.Application, redis: RedisLink) -> AsyncIterato
     app[keys.API_KEYS] = ApiKeys(redis)
     with open_event_ingest(app[keys.STORE], redis, limits, meters) as app[keys.EVENTS]:
         yield
+
+
+def _care(settings: CollectorSettings, store: Store) -> dict[str, Coroutine[Any, Any, Never]]:
+    """What a file needs, or a lake."""
+    if settings.lake is not None:
+        return {"lake": keep_maintaining(store, settings.lake)}
+    return {
+        "checkpoints": store.checkpoints.keep_checkpointing(),
+        "compaction": keep_compacting(store),
+    }
 
 
 def _watching_ctx(reload: Reload, meters: CollectorMeters) -> Context:
@@ -147,9 +159,8 @@ def _watching_ctx(reload: Reload, meters: CollectorMeters) -> Context:
                 "platform": platform.keep_reading(redis.client, store, snapshot),
                 "host": host.keep_sampling(store, snapshot, interval),
                 "roll-ups": keep_rolling(store),
-                "checkpoints": store.checkpoints.keep_checkpointing(),
-                "compaction": keep_compacting(store),
                 "retention": keep_retiring(store, retention, settings.collector.archive),
+                **_care(settings.collector, store),
             }.items():
                 await loops.enter_async_context(background(loop, name=name))
             yield

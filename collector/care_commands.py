@@ -76,10 +76,10 @@ def restore(
 
     Every block is verified before anything is written.
     """
-    settings = load(config_path).collector
-    target = (path or settings.data).absolute()
+    settings = load(config_path)
+    target = path.absolute() if path else settings.store_file
     with Show(as_json=as_json) as show:
-        restore_snapshot(folder, snapshot, target, settings.encryption_key, show.say)
+        restore_snapshot(folder, snapshot, target, settings.collector.encryption_key, show.say)
 
 
 @click.command()
@@ -129,14 +129,17 @@ def compact(encrypt: bool, as_json: bool, config_path: Path | None) -> None:
 def _asked_or_done(
     settings: Settings, route: str, body: dict[str, object], here: Here, show: Show
 ) -> None:
-    """The running collector does it, else this process, `here`."""
+    """The running collector does it, else this process, `here`.
+
+    Raises UsageError where there is no file to do it with.
+    """
+    path, key = settings.store_file, settings.collector.encryption_key
 
     async def main() -> None:
         async with running_collector(settings) as collector:
             if collector is not None:
                 await collector.follow(route, body, show.say)
                 return
-        path, key = settings.collector.data.absolute(), settings.collector.encryption_key
         await here(path, key, show.say)
 
     asyncio.run(main())

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Never
 
@@ -108,6 +109,10 @@ async def keep_sampling(store: Store, snapshot: Snapshot, interval_seconds: floa
         await asyncio.sleep(due - loop.time())
 
 
+def _named(sample: Sample, origin: Labels) -> Sample:
+    return replace(sample, labels=tuple(sorted((*sample.labels, *origin)))) if origin else sample
+
+
 async def _sample(store: Store, snapshot: Snapshot) -> None:
     try:
         samples = await asyncio.to_thread(read_host)
@@ -117,6 +122,6 @@ async def _sample(store: Store, snapshot: Snapshot) -> None:
         return
     snapshot.host, snapshot.host_problem = samples, None
     try:
-        await store.append(*samples_batches(samples))
+        await store.append(*samples_batches([_named(sample, store.origin) for sample in samples]))
     except StoreError as error:
         log.warning("samples lost", count=len(samples), error=str(error))

@@ -35,6 +35,11 @@ class Recorder:
     async def resume(self, probes: Iterable[Probe]) -> None:
         """Take up the incidents that were open when the last process ended."""
         opened = await open_incidents(self._store)
+        if self._store.is_shared:
+            # Other collectors' incidents are theirs to close: a target belongs to one collector.
+            probes = tuple(probes)
+            names = {probe.name for probe in probes}
+            opened = [event for event in opened if event.name in names]
         self._snapshot.incidents = {event.name: event for event in opened}
         await self.watch(probes)
 

@@ -30,6 +30,8 @@ COMMANDS = {
     "verify": Entry("collector.care_commands", "verify", "Check the store, or its backups."),
     "compact": Entry("collector.care_commands", "compact", "Give the store's free space back."),
     "sql": Entry("collector.sql_command", "sql", "Ask the store one SELECT."),
+    "move": Entry("collector.move_commands", "move", "Move all rows between a file and a lake."),
+    "lake": Entry("collector.lake_commands", "lake", "Look after a lake that collectors share."),
     "dashboards": Entry("dashboards.commands", "dashboards", "Build or check the dashboards."),
     "bench": Entry("tests.bench.command", "bench", "Measure this checkout beside its references."),
 }

@@ -1,7 +1,6 @@
 """The whole configuration: `monitor.toml`, then `DHMON_*` variables, checked at once."""
 
 import os
-import re
 import tomllib
 from collections import Counter
 from datetime import datetime
@@ -12,45 +11,27 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     AwareDatetime,
-    BeforeValidator,
     Field,
     PlainSerializer,
-    SecretStr,
     ValidationError,
     model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from common.duration import Seconds, parse_duration
+from common.duration import Seconds
 from common.errors import UsageError
 from common.probe_settings import HostPort, Probe, Strict, host_port
+from common.secret import REFERENCE_EXPECTED, EncryptionKey, Secret, without_password
+from common.store_settings import (
+    LakeCatalogue,
+    LakeSettings,
+    RetentionSettings,
+    StorePlace,
+    file_of,
+)
 
 ENV_PREFIX = "DHMON_"
 DEFAULT_PATH = Path("monitor.toml")
-
-
-REFERENCE_EXPECTED = 'expected "env:NAME" or "file:/path", never the secret itself'
-
-
-def _read_secret(reference: object) -> object:
-    """The secret behind "env:NAME" or "file:/path"; a secret in the file itself is refused."""
-    if not isinstance(reference, str):
-        return reference
-    kind, _, where = reference.partition(":")
-    if kind == "env":
-        if where not in os.environ:
-            raise ValueError(f"expected the environment variable {where} to be set")
-        return os.environ[where]
-    if kind == "file":
-        try:
-            return Path(where).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ValueError(f"expected a readable file: {error.strerror}") from None
-    raise ValueError(REFERENCE_EXPECTED)
-
-
-def _parse_retention(value: object) -> float:
-    return float("inf") if value == "forever" else parse_duration(value)
 
 
 def _check_redis_url(url: str) -> str:
@@ -59,41 +40,10 @@ def _check_redis_url(url: str) -> str:
     return url
 
 
-def _without_password(url: str) -> str:
-    """As it is shown: a password in an address is a secret too."""
-    return re.sub(r"(//[^:/@]*):[^@/]*@", r"\1:**********@", url)
-
-
 def _check_web_database(url: str) -> str:
     if not url.startswith(("sqlite:///", "postgresql+asyncpg://")):
         raise ValueError('expected "sqlite:///path" or "postgresql+asyncpg://…"')
     return url
-
-
-def _check_encryption_key(key: SecretStr) -> SecretStr:
-    if len(key.get_secret_value()) < 16:
-        raise ValueError("expected a key of 16 characters at least: openssl rand -base64 32")
-    return key
-
-
-Secret = Annotated[SecretStr, BeforeValidator(_read_secret)]
-EncryptionKey = Annotated[Secret, AfterValidator(_check_encryption_key)]
-Retention = Annotated[float, BeforeValidator(_parse_retention)]
-
-
-class RetentionSettings(Strict):
-    """How long each level is kept, in seconds; "forever" is infinite."""
-
-    raw: Retention = 14 * 86_400.0
-    minute: Retention = 90 * 86_400.0
-    hour: Retention = 5 * 31_536_000.0
-    ledger: Retention = float("inf")
-
-    @model_validator(mode="after")
-    def coarser_is_kept_longer(self) -> Self:
-        if not self.raw <= self.minute <= self.hour:
-            raise ValueError("expected raw ≤ minute ≤ hour: what is coarser is kept for longer")
-        return self
 
 
 class ConnectivitySettings(Strict):
@@ -112,13 +62,16 @@ class QuotaSettings(Strict):
 
 
 class CollectorSettings(Strict):
-    """`data` is the DuckDB file; what retention deletes goes to `archive` first, when that is set.
+    """`data` is a DuckDB file or the catalogue of the DuckLake that `lake` tells more about.
 
-    `require_key` unset means: needed beyond development loopback.
+    What retention deletes goes to `archive` first, when that is set. `require_key` unset means:
+    needed beyond development loopback.
     """
 
     listen: HostPort = "127.0.0.1:8090"
-    data: Path = Path("data/monitor.duckdb")
+    data: StorePlace = Path("data/monitor.duckdb")
+    data_directory: Path | None = None
+    lake: LakeSettings | None = None
     retention: RetentionSettings = RetentionSettings()
     archive: Path | None = None
     connectivity: ConnectivitySettings = ConnectivitySettings()
@@ -128,13 +81,21 @@ class CollectorSettings(Strict):
     encryption_key: EncryptionKey | None = None
     quota: QuotaSettings = QuotaSettings()
 
+    @model_validator(mode="after")
+    def a_lake_has_a_data_path(self) -> Self:
+        if isinstance(self.data, LakeCatalogue) != (self.lake is not None):
+            raise ValueError('expected data = "ducklake:…" and lake = { data_path, … } together')
+        if self.lake is not None and self.encryption_key is not None:
+            raise ValueError("expected no encryption_key with a lake: encrypt its disk or bucket")
+        return self
+
 
 class WebSettings(Strict):
     """`public_url` is the address people type; it decides the cookie and the accepted origins."""
 
     listen: HostPort = "127.0.0.1:8080"
     database: Annotated[
-        str, AfterValidator(_check_web_database), PlainSerializer(_without_password)
+        str, AfterValidator(_check_web_database), PlainSerializer(without_password)
     ] = "sqlite:///data/web.db"
     public_url: str | None = None
     collector_url: str | None = None
@@ -143,7 +104,7 @@ class WebSettings(Strict):
 
 
 class RedisSettings(Strict):
-    url: Annotated[str, AfterValidator(_check_redis_url), PlainSerializer(_without_password)] = (
+    url: Annotated[str, AfterValidator(_check_redis_url), PlainSerializer(without_password)] = (
         "embedded"
     )
 
@@ -234,7 +195,16 @@ class Settings(BaseSettings):
 
     @property
     def data_directory(self) -> Path:
-        return self.collector.data.absolute().parent
+        chosen = self.collector.data_directory
+        if chosen is None:
+            data = self.collector.data
+            chosen = data.parent if isinstance(data, Path) else Path("data")
+        return chosen.absolute()
+
+    @property
+    def store_file(self) -> Path:
+        """The DuckDB file. Raises UsageError where measurements are in a lake instead."""
+        return file_of(self.collector.data)
 
     @property
     def collector_url(self) -> str:
@@ -316,7 +286,9 @@ def _describe(path: Path, problem: Any) -> str:
     shows_no_value = isinstance(problem["input"], dict | Strict) or message == REFERENCE_EXPECTED
     if not location or shows_no_value:
         return f"{source}: {message}"
-    return f"{source} = {problem['input']!r}: {message}"
+    value = problem["input"]
+    shown = without_password(value) if isinstance(value, str) else value
+    return f"{source} = {shown!r}: {message}"
 
 
 _UNION_TAGS = frozenset({"http", "tcp", "dns", "tls", "icmp"})

@@ -1,10 +1,14 @@
 """What tests of several packages share."""
 
+import importlib.util
 from collections.abc import Iterator
 
 import pytest
 
 from tests.servers.stack import Stack, running_stack
+
+# They need the other DuckDB: `make test` runs them in .venv-lake.
+collect_ignore = [] if importlib.util.find_spec("duckdb_extension_ducklake") else ["lake"]
 
 
 @pytest.fixture(scope="session")

@@ -71,6 +71,16 @@ def test_ci_runs_lint_then_types_then_tests() -> None:
     assert os.access(CI, os.X_OK)
 
 
+def test_the_tests_run_on_both_releases_of_duckdb() -> None:
+    """The folder that the one environment leaves out is what the other runs."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    left_out = re.search(r'else \["(\w+)"\]', (ROOT / "tests/conftest.py").read_text("utf-8"))
+
+    assert left_out is not None
+    assert f"\t@.venv-lake/bin/pytest tests/{left_out[1]} tests/collector/store\n" in makefile
+    assert "\t@$(VENV)/pytest\n" in makefile
+
+
 def test_ci_stops_at_the_first_failure_and_says_so(tmp_path: Path) -> None:
     """With a `make` that fails at types: lint is run, tests are not, the exit code is kept."""
     (tmp_path / "make").write_text('#!/bin/sh\necho "made $1"\n[ "$1" != types ] || exit 7\n')

@@ -29,17 +29,20 @@ async def back_up(store: Store, options: BackupOptions, say: Say) -> None:
 
     Cancelled, it leaves the folder as it was, but for blocks that the next backup finds there.
     """
+    store.need_file()
     async with store.checkpoints.held():
         request = await store.write(lambda connection: prepare(connection, store.path, options))
         await copy_beside(request, say)
 
 
 async def verify(store: Store, say: Say) -> None:
+    store.need_file()
     await store.aside(lambda cursor: verify_connection(cursor, say))
 
 
 async def compact(store: Store, say: Say) -> None:
     """Rows that come meanwhile wait. Raises StoreError; then the file is the one that it was."""
+    store.need_file()
     async with store.checkpoints.held():
         await store.exclusively(lambda database: compact_database(database, say))
 

@@ -1,24 +1,36 @@
 """The one open file of this process, and cursors of it for as long as they are used."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 
-from collector.store.db import open_database, quoted
+from collector.errors import StoreError
+from collector.model.event import ReceivedEvent
+from collector.model.sample import Labels
+from collector.store.db import explain, open_database, quoted
+from collector.store.insert import insert_events
+from collector.store.migrate import Migration, known_migrations
 
 # How long queries in progress may still run before a reopening ends them.
 GRACE_SECONDS = 2.0
 
 
 class Database:
-    """Every thread takes a cursor of its own with `use`; `reopen` waits until none is in use."""
+    """Every thread takes a cursor of its own with `use`; `reopen` waits until none is in use.
+
+    `is_shared`: other collectors write to it as well. `origin`: labels that tell them apart.
+    """
+
+    is_shared = False
+    origin: Labels = ()
 
     def __init__(self, path: Path) -> None:
         """Raises StoreError when the file cannot be opened; blocks."""
         self.path = path
+        self.openings = 1
         self._connection: duckdb.DuckDBPyConnection | None = self._open()
         self._changed = threading.Condition()
         self._in_use: set[duckdb.DuckDBPyConnection] = set()
@@ -41,6 +53,39 @@ class Database:
                 self._in_use.discard(cursor)
                 self._changed.notify_all()
 
+    @contextmanager
+    def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """As `use`, for what changes rows: nobody else does meanwhile."""
+        with self.use() as cursor:
+            yield cursor
+
+    def migrations(self) -> list[Migration]:
+        return known_migrations()
+
+    def explain(self, error: duckdb.Error) -> StoreError:
+        return explain(self.path, error)
+
+    def insert_events(
+        self, connection: duckdb.DuckDBPyConnection, events: Sequence[ReceivedEvent]
+    ) -> list[int]:
+        """See `insert.insert_events`."""
+        return insert_events(connection, events)
+
+    def number_events(self) -> None:
+        """After rows came in bulk: what else is known of each event."""
+
+    def told(self, error: duckdb.Error) -> str:
+        """What it says, fit for strangers."""
+        return str(error).replace(str(self.path.parent), "…")
+
+    def measure(self) -> None:
+        """Look up what `size_bytes` tells, where that takes its time."""
+
+    def size_bytes(self) -> int:
+        """The file and its write-ahead log."""
+        wal = self.path.with_name(self.path.name + ".wal")
+        return sum(file.stat().st_size for file in (self.path, wal) if file.exists())
+
     def reopen(self, between: Callable[[], None] | None = None) -> None:
         """Close the file, call `between`, open it again; blocks until no cursor is in use.
 
@@ -53,6 +98,7 @@ class Database:
                 if between is not None:
                     between()
                 self._connection = self._open()
+                self.openings += 1
             finally:
                 self._is_closing = False
                 self._changed.notify_all()

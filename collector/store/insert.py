@@ -12,11 +12,13 @@ from collector.store.event_batch import EVENT_COLUMNS, event_table
 from collector.store.rollup_sql import MARK_LATE
 
 DEFAULT_INSERT = "INSERT INTO {table} BY NAME SELECT * FROM batch"
-# A series is known by its number: meeting it again is the usual case.
+# Not by the primary key: a lake has none.
 INSERT_SERIES = """
 INSERT INTO series
-SELECT series_id, metric, CAST(CAST(labels AS JSON) AS MAP(VARCHAR, VARCHAR)) FROM batch
-ON CONFLICT DO NOTHING
+SELECT DISTINCT ON (series_id)
+    series_id, metric, CAST(CAST(labels AS JSON) AS MAP(VARCHAR, VARCHAR))
+FROM batch
+ANTI JOIN series USING (series_id)
 """
 STATEMENTS = {
     "series": (INSERT_SERIES,),
@@ -57,7 +59,7 @@ CHUNK_ROWS = 16_384
 
 
 def insert_batch(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-    with _registered(connection, batch.rows):
+    with registered(connection, batch.rows):
         for statement in STATEMENTS[batch.table]:
             connection.execute(statement)
 
@@ -69,7 +71,7 @@ def insert_events(
 
     An event is the same when its key and its event_id are, whatever else it says.
     """
-    with _registered(connection, event_table(events)):
+    with registered(connection, event_table(events)):
         known, repeated = connection.execute(SUSPECTS).fetchall()[0]
         if not known and not repeated:
             connection.execute(INSERT_ALL_EVENTS)
@@ -89,7 +91,7 @@ def check_event_keys(connection: duckdb.DuckDBPyConnection) -> bool:
 
 
 @contextmanager
-def _registered(connection: duckdb.DuckDBPyConnection, rows: Table) -> Iterator[None]:
+def registered(connection: duckdb.DuckDBPyConnection, rows: Table) -> Iterator[None]:
     connection.register("batch", rows.rechunk(max_chunksize=CHUNK_ROWS))
     try:
         yield

@@ -11,7 +11,7 @@ from collector.errors import StoreError
 FOLDER = Path(__file__).parent / "migrations"
 CREATE_LOG = """
 CREATE TABLE IF NOT EXISTS migration (
-    version INTEGER PRIMARY KEY,
+    version INTEGER NOT NULL,
     name VARCHAR NOT NULL,
     applied_at TIMESTAMPTZ NOT NULL DEFAULT now()
 )

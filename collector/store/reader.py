@@ -19,7 +19,6 @@ import duckdb
 
 from collector.errors import QueryError, QueryTimeoutError, ReaderBusyError, StoreError
 from collector.store.database import Database
-from collector.store.db import explain
 from collector.store.meters import StoreMeters
 from collector.store.query_watch import QueryWatch, Running
 from collector.store.result import Result, Statement
@@ -181,11 +180,11 @@ class Reader:
         if isinstance(cause, duckdb.InterruptException):
             return self._stopped(running.reason or "reopened")
         if not running.greedy or isinstance(cause, OURS):
-            return explain(self._path, cause)
+            return self._database.explain(cause)
         if isinstance(cause, duckdb.OutOfMemoryException):
             return self._stopped("memory")
-        text = str(cause).replace(str(self._path.parent), "…")
-        return QueryError("the query", why=f"fails: {text}", remedy="correct it and ask again")
+        why = f"fails: {self._database.told(cause)}"
+        return QueryError("the query", why=why, remedy="correct it and ask again")
 
     def _stopped(self, reason: str) -> QueryError | StoreError:
         if reason == "memory":

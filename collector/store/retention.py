@@ -8,7 +8,7 @@ import duckdb
 
 from collector.store.db import transaction
 from collector.store.rollups import floor
-from common.settings import RetentionSettings
+from common.store_settings import RetentionSettings
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

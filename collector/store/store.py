@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,15 +12,16 @@ from pydantic import SecretStr
 
 from collector.errors import BackupError, StoreError
 from collector.model.event import ReceivedEvent
+from collector.model.sample import Labels
 from collector.store.batches import Batch
 from collector.store.checkpoint import Checkpoints
 from collector.store.compact import remove_leftovers
 from collector.store.database import Database
-from collector.store.db import explain
 from collector.store.encryption import database_at
 from collector.store.insert import check_event_keys
+from collector.store.lake import Lake, LakeDatabase
 from collector.store.meters import StoreMeters
-from collector.store.migrate import known_migrations, migrate
+from collector.store.migrate import migrate
 from collector.store.migration_backup import copied_before_migrating
 from collector.store.reader import Query, Reader
 from collector.store.result import Result
@@ -45,6 +46,25 @@ class Store:
         # Backup, verification and compaction: one of them at a time.
         self.upkeep = asyncio.Lock()
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other collectors write to it as well."""
+        return self._database.is_shared
+
+    def need_file(self) -> None:
+        """For what works on a file. Raises StoreError where rows are in a lake."""
+        if self.is_shared:
+            raise StoreError(
+                str(self.path),
+                why="this works on a DuckDB file, not on a lake",
+                remedy="see docs/scale.md for what does the same for a lake",
+            )
+
+    @property
+    def origin(self) -> Labels:
+        """Labels for what is measured of this machine, where the store is shared."""
+        return self._database.origin
+
     async def append(self, *batches: Batch) -> None:
         """Write all rows in one transaction; returns once they are on disk.
 
@@ -65,7 +85,7 @@ class Store:
         """Run `work` on the writer's thread between two commits; it makes its own transaction."""
 
         def with_cursor(database: Database) -> Outcome:
-            with database.use() as connection:
+            with database.writing() as connection:
                 return work(connection)
 
         return await self.exclusively(with_cursor)
@@ -83,7 +103,7 @@ class Store:
                 try:
                     return work(cursor)
                 except duckdb.Error as error:
-                    raise explain(self.path, error) from error
+                    raise self._database.explain(error) from error
 
         return await asyncio.to_thread(with_cursor)
 
@@ -106,9 +126,8 @@ class Store:
         await self.fetch(dict, "SELECT 1 AS one")
 
     def size_bytes(self) -> int:
-        """The file and its write-ahead log."""
-        wal = self.path.with_name(self.path.name + ".wal")
-        return sum(file.stat().st_size for file in (self.path, wal) if file.exists())
+        """What the rows take on disk, or in the bucket."""
+        return self._database.size_bytes()
 
     def start(self) -> None:
         self._writer.start()
@@ -122,10 +141,10 @@ class Store:
 
 @asynccontextmanager
 async def open_store(
-    path: Path, telemetry: Telemetry, key: SecretStr | None = None
+    place: Path | Lake, telemetry: Telemetry, key: SecretStr | None = None
 ) -> AsyncIterator[Store]:
-    """The store at `path`, migrated; closed at the end with nothing lost."""
-    store = await asyncio.to_thread(_open, path, key, StoreMeters(telemetry))
+    """The store at `place`, migrated; closed at the end with nothing lost."""
+    store = await asyncio.to_thread(_open, place, key, StoreMeters(telemetry))
     store.start()
     try:
         yield store
@@ -133,15 +152,22 @@ async def open_store(
         await asyncio.to_thread(store.close)
 
 
-def _open(path: Path, key: SecretStr | None, meters: StoreMeters) -> Store:
-    database = database_at(path, key)
+def _copied(
+    database: Database, connection: duckdb.DuckDBPyConnection
+) -> AbstractContextManager[None]:
+    """A lake keeps its snapshots; a file is copied before it is migrated."""
+    if database.is_shared:
+        return nullcontext()
+    remove_leftovers(database.path)
+    return copied_before_migrating(connection, database.path, database.migrations())
+
+
+def _open(place: Path | Lake, key: SecretStr | None, meters: StoreMeters) -> Store:
+    database = LakeDatabase(place) if isinstance(place, Lake) else database_at(place, key)
     try:
-        remove_leftovers(path)
-        with database.use() as connection:
-            migrations = known_migrations()
-            with copied_before_migrating(connection, path, migrations):
-                for migration in migrate(connection, path, migrations):
-                    log.info("migration applied", version=migration.version, name=migration.name)
+        with database.writing() as connection, _copied(database, connection):
+            for migration in migrate(connection, database.path, database.migrations()):
+                log.info("migration applied", version=migration.version, name=migration.name)
             if check_event_keys(connection):
                 log.info("event keys renewed: this DuckDB hashes differently")
     except (StoreError, BackupError):
@@ -149,5 +175,5 @@ def _open(path: Path, key: SecretStr | None, meters: StoreMeters) -> Store:
         raise
     except duckdb.Error as error:
         database.close()
-        raise explain(path, error) from error
+        raise database.explain(error) from error
     return Store(database, meters)

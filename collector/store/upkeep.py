@@ -16,7 +16,7 @@ from collector.store.retention import Due, delete, next_due
 from collector.store.rollups import read_state, roll
 from collector.store.sorting import next_day, sort
 from collector.store.store import Store
-from common.settings import RetentionSettings
+from common.store_settings import RetentionSettings
 
 ROLL_SECONDS = 10.0
 RETIRE_SECONDS = 3600.0
@@ -52,7 +52,9 @@ async def keep_retiring(store: Store, settings: RetentionSettings, archive: Path
     while True:
         try:
             await retire(store, settings, archive, datetime.now(UTC))
-            await put_in_order(store, datetime.now(UTC))
+            if not store.is_shared:
+                # It would read and write the same files again and again, from each collector.
+                await put_in_order(store, datetime.now(UTC))
         except StoreError as error:
             log.warning("old days stay as they are", error=str(error))
         await asyncio.sleep(RETIRE_SECONDS)

@@ -15,10 +15,11 @@ from collector.errors import StoreError
 from collector.model.event import ReceivedEvent
 from collector.store.batches import Batch, concatenate
 from collector.store.database import Database
-from collector.store.db import explain, transaction
-from collector.store.insert import insert_batch, insert_events
+from collector.store.db import transaction
+from collector.store.insert import insert_batch
 from collector.store.meters import StoreMeters
 from collector.store.queue import Waiting, Work, WriteQueue
+from collector.store.series import KnownSeries
 
 # Of an event in the queue, where its sender did not say how long it was.
 EVENT_BYTES = 512
@@ -41,6 +42,7 @@ class Writer:
     def __init__(self, database: Database, meters: StoreMeters) -> None:
         self._database = database
         self._meters = meters
+        self._series = KnownSeries(database)
         self._queue = WriteQueue(database.path, meters.queued)
         self._thread = threading.Thread(target=self._run, name="store-writer")
 
@@ -123,11 +125,17 @@ class Writer:
                 by_table.setdefault(batch.table, []).append(batch)
         events = [event for waiting in group for event in waiting.events]
         duplicates: list[int] = []
-        with self._database.use() as connection, transaction(connection):
-            for batches in by_table.values():
-                insert_batch(connection, concatenate(batches))
+        joined = {table: concatenate(batches) for table, batches in by_table.items()}
+        series = joined.get("series")
+        if series is not None and self._series.has_all(series):
+            del joined["series"]
+        with self._database.writing() as connection, transaction(connection):
+            for batch in joined.values():
+                insert_batch(connection, batch)
             if events:
-                duplicates = insert_events(connection, events)
+                duplicates = self._database.insert_events(connection, events)
+        if series is not None:
+            self._series.learn(series)
         return duplicates
 
     def _recovered(self, cause: Exception) -> BaseException:
@@ -139,7 +147,7 @@ class Writer:
             except StoreError as error:
                 return error
         if isinstance(cause, duckdb.Error):
-            return explain(self._database.path, cause)
+            return self._database.explain(cause)
         if isinstance(cause, StoreError):
             return cause
         return StoreError(

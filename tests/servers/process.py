@@ -13,9 +13,13 @@ START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 
 
+# Daemons live in /usr/sbin, which few users have in PATH; PostgreSQL has folders of its own.
+DAEMONS = ["/usr/sbin", *sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)]
+
+
 def program(name: str) -> str:
-    """The path of an installed program; daemons live in /usr/sbin, which few users have in PATH."""
-    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    """The path of an installed program."""
+    path = shutil.which(name, path=":".join([os.environ.get("PATH", ""), *DAEMONS]))
     assert path is not None, f"{name} is not installed: `make test` installs it"
     return path
 

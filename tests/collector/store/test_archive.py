@@ -12,7 +12,7 @@ from collector.store.archive import archive_day
 from collector.store.batches import samples_batches
 from collector.store.store import Store
 from collector.store.upkeep import retire, roll_up
-from common.settings import RetentionSettings
+from common.store_settings import RetentionSettings
 
 TODAY = datetime(2026, 11, 24, tzinfo=UTC)
 KEPT = RetentionSettings.model_validate({"raw": "2d", "minute": "3d"})

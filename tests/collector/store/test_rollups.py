@@ -19,7 +19,7 @@ from collector.store.insert import insert_batch
 from collector.store.migrate import known_migrations, migrate
 from collector.store.retention import DAY, LEVELS, Due, delete, next_due
 from collector.store.rollups import HOUR, MINUTE, floor, read_state, roll
-from common.settings import RetentionSettings
+from common.store_settings import RetentionSettings
 
 # Where the store's history begins; rows may be older.
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -1,0 +1,80 @@
+"""A real PostgreSQL on a unix socket, with a cluster of its own that ends with the test."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.servers.ports import free_ports
+from tests.servers.process import program, running
+
+USER = "postgres"
+READY = "database system is ready to accept connections"
+SETTINGS = {"listen_addresses": "127.0.0.1", "max_connections": "60"}
+# A crash of the machine is not what tests are about, and fsync is what takes the time.
+HASTY = {"fsync": "off"}
+
+
+@dataclass(frozen=True, slots=True)
+class Postgres:
+    """Where it listens: a folder with its socket, and a port of 127.0.0.1."""
+
+    folder: Path
+    port: int
+
+    def address(self, database: str) -> str:
+        """As libpq reads it."""
+        return f"dbname={database} host={self.folder} port={self.port} user={USER}"
+
+    def create(self, database: str) -> str:
+        """Make an empty database and return its address."""
+        self.run("postgres", f'CREATE DATABASE "{database}"')
+        return self.address(database)
+
+    def run(self, database: str, sql: str) -> str:
+        """What psql prints, without headings."""
+        command = ["psql", "-qtAX", "-v", "ON_ERROR_STOP=1", "-d", self.address(database)]
+        done = subprocess.run([*command, "-c", sql], check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+
+@contextmanager
+def running_postgres(folder: Path, *, durable: bool = False) -> Iterator[Postgres]:
+    """A fresh cluster under `folder`; initdb and the server refuse to be root, so they are not."""
+    home = folder / "postgres"
+    home.mkdir()
+    as_user: list[str | Path] = []
+    if os.geteuid() == 0:
+        shutil.chown(home, USER)
+        _let_through(home)
+        as_user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--"]
+    [port] = free_ports(1)
+    cluster = home / "cluster"
+    initdb: list[str | Path] = [
+        program("initdb"),
+        "-D",
+        cluster,
+        "-A",
+        "trust",
+        "-U",
+        USER,
+        "--no-sync",
+    ]
+    subprocess.run([*as_user, *initdb], check=True, capture_output=True, cwd=home)
+    server: list[str | Path] = [program("postgres"), "-D", cluster, "-k", home, "-p", str(port)]
+    settings = SETTINGS if durable else SETTINGS | HASTY
+    options = [part for pair in settings.items() for part in ("-c", "=".join(pair))]
+    command = [*as_user, *server, *options]
+    with running(command, log=folder / "postgres.log", ready=READY):
+        yield Postgres(home, port)
+
+
+def _let_through(home: Path) -> None:
+    """pytest's folders are private; the server has to reach its own below them."""
+    for parent in home.parents:
+        mode = parent.stat().st_mode
+        if parent.stat().st_uid == os.geteuid() and not mode & 0o001:
+            parent.chmod(mode | 0o011)
