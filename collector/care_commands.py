@@ -120,7 +120,7 @@ def compact(encrypt: bool, as_json: bool, config_path: Path | None) -> None:
     settings = load(config_path)
     with Show(as_json=as_json) as show:
         if encrypt:
-            path, key = settings.collector.data.absolute(), settings.collector.encryption_key
+            path, key = settings.store_file, settings.collector.encryption_key
             asyncio.run(encrypt_closed(path, key, show.say))
         else:
             _asked_or_done(settings, "/api/v1/store/compact", {}, compact_closed, show)

@@ -14,13 +14,14 @@ from collector.api.encoders import Encoded, encode_csv, encode_json
 from collector.api.sql import MAX_ROWS
 from collector.running import RunningCollector, running_collector
 from collector.store.care import opened
+from collector.store.lake import place_of
 from collector.store.meters import StoreMeters
 from collector.store.reader import Query, Reader
 from collector.store.result import Column, Statement
 from collector.table import table
 from common.cli import config_option
 from common.errors import DhmonError
-from common.settings import CollectorSettings, OtelSettings, Settings, load
+from common.settings import OtelSettings, Settings, load
 from common.telemetry import start
 
 
@@ -101,7 +102,7 @@ async def _answered(settings: Settings, question: Question) -> tuple[bytes, bool
     async with running_collector(settings) as collector:
         if collector is not None:
             return await _ask_collector(collector, question)
-    return await _ask_store(settings.collector, question)
+    return await _ask_store(settings, question)
 
 
 async def _ask_collector(collector: RunningCollector, question: Question) -> tuple[bytes, bool]:
@@ -130,12 +131,12 @@ def _refusal(url: str, body: bytes) -> DhmonError:
     return DhmonError(what or url, why=why or detail, remedy=remedy)
 
 
-async def _ask_store(settings: CollectorSettings, question: Question) -> tuple[bytes, bool]:
-    path, key = settings.data.absolute(), settings.encryption_key
+async def _ask_store(settings: Settings, question: Question) -> tuple[bytes, bool]:
+    place, key = place_of(settings), settings.collector.encryption_key
     telemetry = start(OtelSettings(), service="sql", version="0", environment="development")
     query = Query(Statement(question.sql, question.params), question.limit)
     encoder = encode_csv if question.wants_csv else encode_json
-    with opened(path, key) as database:
+    with opened(place, key) as database:
         reader = Reader(database, StoreMeters(telemetry))
         try:
             with reader.admitted():

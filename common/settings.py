@@ -286,9 +286,7 @@ def _describe(path: Path, problem: Any) -> str:
     shows_no_value = isinstance(problem["input"], dict | Strict) or message == REFERENCE_EXPECTED
     if not location or shows_no_value:
         return f"{source}: {message}"
-    value = problem["input"]
-    shown = without_password(value) if isinstance(value, str) else value
-    return f"{source} = {shown!r}: {message}"
+    return f"{source} = {without_password(repr(problem['input']))}: {message}"
 
 
 _UNION_TAGS = frozenset({"http", "tcp", "dns", "tls", "icmp"})

@@ -14,8 +14,8 @@ from collector.model.report import Compacted, Report, Say
 from collector.store.backup import BackupOptions, copy_beside, prepare
 from collector.store.compact import compact_database, read_space
 from collector.store.database import Database
-from collector.store.db import explain
 from collector.store.encryption import EncryptedDatabase, database_at
+from collector.store.lake import Lake, LakeDatabase
 from collector.store.store import Store
 from collector.store.verify import verify as verify_connection
 from common.background import pause
@@ -96,14 +96,17 @@ async def encrypt_closed(path: Path, key: SecretStr | None, say: Say) -> None:
 
 
 @contextmanager
-def opened(path: Path, key: SecretStr | None) -> Iterator[Database]:
-    """A store that no collector has open. Raises StoreError when one has, or there is none."""
-    _require_store(path)
-    database = database_at(path, key)
+def opened(place: Path | Lake, key: SecretStr | None) -> Iterator[Database]:
+    """A store that no collector has open, or a lake. Raises StoreError when there is none."""
+    if isinstance(place, Lake):
+        database: Database = LakeDatabase(place)
+    else:
+        _require_store(place)
+        database = database_at(place, key)
     try:
         yield database
     except duckdb.Error as error:
-        raise explain(path, error) from error
+        raise database.explain(error) from error
     finally:
         database.close()
 
