@@ -34,6 +34,7 @@ from common.settings import (
     UpSettings,
     WebSettings,
 )
+from common.store_settings import LakeSettings, S3Settings
 
 ROOT = Path(__file__).parents[1]
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
@@ -49,11 +50,13 @@ MODELS: list[type[BaseModel]] = [
     HttpExpectation,
     HttpProbe,
     IcmpProbe,
+    LakeSettings,
     LogSettings,
     Maintenance,
     OtelSettings,
     QuotaSettings,
     RedisSettings,
+    S3Settings,
     Settings,
     TcpProbe,
     TlsExpectation,

@@ -113,6 +113,27 @@ async def test_rows_are_not_moved_on_top_of_others(
     assert "there is something in it; give an empty folder" in onto_full.stderr
 
 
+@pytest.mark.parametrize(
+    ("query", "answer"),
+    [
+        ("SELECT count(*) AS n FROM samples", '"rows":[[250]]'),
+        ("SELECT * FROM postgres_query('locks', 'SELECT 1')", "postgres_query"),
+        ("SELECT * FROM __ducklake_metadata_lake.public.ducklake_metadata", "ducklake_metadata"),
+        ("SELECT * FROM numbers.public.dhmon_event_numbers", "dhmon_event_numbers"),
+        ("SELECT * FROM ducklake_list_files('lake', 'samples')", "ducklake_list_files"),
+    ],
+)
+async def test_people_ask_the_lake_for_our_tables_and_nothing_else(
+    lake: Lake, store: Store, tmp_path: Path, query: str, answer: str
+) -> None:
+    await fill(store, batches=1)
+
+    asked = dhmon("sql", query, "--json", "--config", configured(tmp_path, lake))
+
+    assert answer in asked.stdout.replace(" ", "") + asked.stderr
+    assert (asked.returncode == 0) is query.startswith("SELECT count")
+
+
 @pytest.mark.parametrize("command", [["backup", "x"], ["compact"], ["verify"]])
 def test_what_needs_a_file_is_refused_in_one_sentence(
     lake: Lake, tmp_path: Path, command: list[str]
