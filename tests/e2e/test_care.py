@@ -1,6 +1,8 @@
 """`dhmon backup|restore|verify|compact`: beside a collector, without one, and killed."""
 
 import json
+import os
+import pty
 import signal
 import subprocess
 import threading
@@ -284,3 +286,25 @@ def test_a_collector_killed_meanwhile_loses_nothing(config: Path, port: int, mom
     assert dhmon(config, "verify", folder).returncode == 0
     assert content(store_path(config)) == expected
     assert [path.name for path in store_path(config).parent.glob("monitor*")] == ["monitor.duckdb"]
+
+
+def test_long_work_shows_a_bar_in_a_terminal(config: Path) -> None:
+    fill(config)
+    folder = config.parent / "backups"
+    ours, theirs = pty.openpty()
+
+    outcome = subprocess.run(
+        [*DHMON, "backup", folder, "--config", config],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+
+    assert outcome.returncode == 0
+    assert "copying (MiB)  [####" in shown
+    assert outcome.stdout.startswith("snapshot ")
