@@ -3,12 +3,9 @@
 import json
 import os
 import pty
-import signal
 import subprocess
-import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +15,7 @@ from collector.store.db import open_database
 from collector.store.migrate import known_migrations, migrate
 from common.service_key import service_key
 from common.settings import load
-from tests.e2e.test_collector_process import DHMON, Collector, one_sentence, running, write_config
-from tests.servers.ports import free_ports
+from tests.e2e.test_collector_process import DHMON, Collector, one_sentence, running
 
 FILL = """
 INSERT INTO samples SELECT 1, make_timestamptz(1795000000000000 + i * 10000), hash(i) / 1e9
@@ -47,16 +43,6 @@ def succeeded(outcome: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]
     """The JSON lines of a command that went well."""
     assert outcome.returncode == 0, outcome.stderr
     return [json.loads(line) for line in outcome.stdout.splitlines()]
-
-
-@pytest.fixture
-def port() -> int:
-    return free_ports(1)[0]
-
-
-@pytest.fixture
-def config(tmp_path: Path, port: int) -> Path:
-    return write_config(tmp_path, port)
 
 
 def store_path(config: Path) -> Path:
@@ -246,46 +232,6 @@ def test_without_a_store_it_is_said(config: Path) -> None:
     assert outcome.returncode == 1
     one_sentence(outcome, "there is no store, and no collector answers", "collector.data")
     assert not store_path(config).exists()
-
-
-def blocks(data: Path) -> int:
-    return len(list(data.glob("../backups/blocks/??/*.zst")))
-
-
-def fresh_bytes(data: Path) -> int:
-    return sum(path.stat().st_size for path in data.glob("*.compacting"))
-
-
-# When the collector is killed: as soon as this much is there.
-MOMENTS: dict[str, tuple[str, Callable[[Path], bool]]] = {
-    "a backup that has begun": ("backup", lambda data: blocks(data) > 0),
-    "a backup under way": ("backup", lambda data: blocks(data) > 30),
-    "a compaction that has begun": ("compact", lambda data: fresh_bytes(data) > 0),
-    "a compaction under way": ("compact", lambda data: fresh_bytes(data) > 8 << 20),
-}
-
-
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_a_collector_killed_meanwhile_loses_nothing(config: Path, port: int, moment: str) -> None:
-    command, has_come = MOMENTS[moment]
-    expected = fill(config, rows=2_000_000)
-    folder = config.parent / "backups"
-    arguments = [folder] if command == "backup" else []
-    with running(config, port) as collector:
-        asking = threading.Thread(target=lambda: dhmon(config, command, *arguments))
-        asking.start()
-        collector.until(lambda: has_come(store_path(config).parent) or not asking.is_alive())
-        collector.process.send_signal(signal.SIGKILL)
-        collector.process.wait()
-        asking.join()
-
-    with running(config, port):
-        *_, verified = succeeded(dhmon(config, "verify", "--json"))
-        succeeded(dhmon(config, "backup", folder, "--json"))
-    assert verified["differences"] == 0
-    assert dhmon(config, "verify", folder).returncode == 0
-    assert content(store_path(config)) == expected
-    assert [path.name for path in store_path(config).parent.glob("monitor*")] == ["monitor.duckdb"]
 
 
 def test_long_work_shows_a_bar_in_a_terminal(config: Path) -> None:

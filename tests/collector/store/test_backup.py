@@ -1,86 +1,37 @@
 """A backup is the store as it was when it began, or it is not there."""
 
 import asyncio
-import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 
-import duckdb
 import msgspec
 import pytest
 
-from collector.errors import BackupError, StoreError
-from collector.model.report import BackedUp, Checked, Progress, Report, Restored
-from collector.model.sample import Sample
+from collector.errors import BackupError
+from collector.model.report import Progress, Report
 from collector.store import block_copy
 from collector.store.backup import BackupOptions, prepare
 from collector.store.batches import samples_batches
 from collector.store.block_copy import CopyRequest, copy
 from collector.store.care import back_up
 from collector.store.db import open_database
-from collector.store.migrate import known_migrations, migrate
-from collector.store.restore import restore, verify_folder
-from collector.store.snapshots import HEADER_BYTES, Sealed, SnapshotFolder, digest
+from collector.store.restore import restore
+from collector.store.snapshots import HEADER_BYTES, SnapshotFolder
 from collector.store.store import Store
-from tests.collector.conftest import NOON
-
-VALUES = "SELECT value FROM samples ORDER BY value"
-SUM = "SELECT count(*), bit_xor(hash(ts, value)) FROM samples"
-FILL = """
-INSERT INTO samples SELECT 1, make_timestamptz(i), hash(i, $seed) / 1e9 FROM range($rows) AS t(i)
-"""
-
-
-def numbered(*values: float) -> list[Sample]:
-    return [Sample("n", (), NOON + timedelta(seconds=value), value) for value in values]
-
-
-async def done(store: Store, options: BackupOptions) -> BackedUp:
-    said: list[Report] = []
-    await back_up(store, options, said.append)
-    last = said[-1]
-    assert isinstance(last, BackedUp)
-    return last
-
-
-def restored(folder: Path, to: Path, snapshot: str | None = None) -> list[float]:
-    restore(folder, snapshot, to, None, lambda report: None)
-    connection = open_database(to)
-    try:
-        return [row[0] for row in connection.execute(VALUES).fetchall()]
-    finally:
-        connection.close()
-
-
-def blocks_in(folder: Path) -> list[Path]:
-    return sorted(folder.glob("blocks/??/*.zst"))
-
-
-@contextmanager
-def filled(path: Path, rows: int = 3_000_000) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A store of some size, open in this process."""
-    connection = open_database(path)
-    migrate(connection, path, known_migrations())
-    connection.execute(FILL, {"rows": rows, "seed": 0})
-    try:
-        yield connection
-    finally:
-        connection.close()
-
-
-def problems(folder: Path) -> list[str]:
-    said: list[Report] = []
-    verify_folder(folder, said.append)
-    checked = [report for report in said if isinstance(report, Checked)]
-    return [report.detail for report in checked if report.differences]
+from tests.collector.store.backups import (
+    FILL,
+    SUM,
+    blocks_in,
+    copied_beside,
+    done,
+    filled,
+    numbered,
+    problems,
+    restored,
+)
 
 
 async def test_a_backup_holds_what_was_acknowledged_before_it_began(
@@ -169,112 +120,6 @@ async def test_old_snapshots_go_and_those_that_stay_are_whole(store: Store, tmp_
     assert {path.stem for path in blocks_in(folder)} == needed
     assert len(restored(folder, tmp_path / "a.duckdb", ids[0])) == 150_000
     assert len(restored(folder, tmp_path / "b.duckdb", ids[1])) == 200_000
-
-
-async def test_a_damaged_block_is_found_and_not_restored(store: Store, tmp_path: Path) -> None:
-    folder, target = tmp_path / "backups", tmp_path / "back.duckdb"
-    await store.append(*samples_batches(numbered(*range(50_000))))
-    await done(store, BackupOptions(folder))
-    victim = max(blocks_in(folder), key=lambda path: path.stat().st_size)
-    content = bytearray(victim.read_bytes())
-    content[len(content) // 2] ^= 1
-    victim.write_bytes(content)
-
-    with pytest.raises(BackupError, match=f"{victim.name}: it is damaged; use another snapshot"):
-        restore(folder, None, target, None, lambda report: None)
-
-    [problem] = problems(folder)
-    assert victim.name in problem
-    assert not target.exists()
-    await done(store, BackupOptions(folder, full=True))
-    assert problems(folder) == []
-
-
-async def test_a_missing_block_is_found(store: Store, tmp_path: Path) -> None:
-    folder = tmp_path / "backups"
-    await done(store, BackupOptions(folder))
-    blocks_in(folder)[0].unlink()
-
-    [problem] = problems(folder)
-
-    assert "the block is missing" in problem
-
-
-@pytest.mark.parametrize("change", [b"", b"{}", b'{"sha256": "0", "snapshot": {"id": 1}}'])
-async def test_a_damaged_list_is_found(store: Store, tmp_path: Path, change: bytes) -> None:
-    folder = tmp_path / "backups"
-    await done(store, BackupOptions(folder))
-    [path] = (folder / "snapshots").glob("*.json")
-    path.write_bytes(change)
-
-    [problem] = problems(folder)
-
-    assert f"{path}: it is damaged" in problem
-
-
-async def test_a_list_that_says_something_else_is_found(store: Store, tmp_path: Path) -> None:
-    folder = tmp_path / "backups"
-    await done(store, BackupOptions(folder))
-    [path] = (folder / "snapshots").glob("*.json")
-    path.write_bytes(path.read_bytes().replace(b'"encrypted":false', b'"encrypted":true'))
-
-    [problem] = problems(folder)
-
-    assert "damaged" in problem
-
-
-async def test_blocks_in_another_order_are_refused(store: Store, tmp_path: Path) -> None:
-    folder, target = tmp_path / "backups", tmp_path / "back.duckdb"
-    backed_up = await done(store, BackupOptions(folder))
-    changed = json.loads(msgspec.json.encode(SnapshotFolder(folder).read(backed_up.snapshot)))
-    changed["blocks"].reverse()
-    text = json.dumps(changed).encode()
-    sealed = Sealed(snapshot=msgspec.Raw(text), sha256=digest(text))
-    [path] = (folder / "snapshots").glob("*.json")
-    path.write_bytes(msgspec.json.encode(sealed))
-
-    with pytest.raises(BackupError, match="not those of the file that was backed up"):
-        restore(folder, None, target, None, lambda report: None)
-
-    assert not target.exists()
-
-
-async def test_nothing_is_overwritten(store: Store, tmp_path: Path) -> None:
-    folder = tmp_path / "backups"
-    await done(store, BackupOptions(folder))
-    taken = tmp_path / "taken.duckdb"
-    taken.write_text("precious")
-    log_only = tmp_path / "log.duckdb"
-    log_only.with_name("log.duckdb.wal").write_text("precious too")
-
-    for target in (taken, log_only):
-        with pytest.raises(BackupError, match="nothing is overwritten; move it away"):
-            restore(folder, None, target, None, lambda report: None)
-
-    assert taken.read_text() == "precious"
-
-
-async def test_a_snapshot_of_a_newer_schema_is_refused(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "backups"
-    await done(store, BackupOptions(folder))
-    monkeypatch.setattr("collector.store.restore.known_migrations", lambda: known_migrations()[:1])
-
-    with pytest.raises(StoreError, match="this dhmon knows up to 1; restore it with dhmon"):
-        restore(folder, None, tmp_path / "back.duckdb", None, lambda report: None)
-
-
-def test_a_folder_without_backups_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BackupError, match="there are no backups in it"):
-        restore(tmp_path, None, tmp_path / "back.duckdb", None, lambda report: None)
-
-
-async def test_an_unknown_snapshot_is_named(store: Store, tmp_path: Path) -> None:
-    await done(store, BackupOptions(tmp_path / "backups"))
-
-    with pytest.raises(BackupError, match="snapshot yesterday: it is not in"):
-        restore(tmp_path / "backups", "yesterday", tmp_path / "b.duckdb", None, lambda report: None)
 
 
 async def test_a_second_backup_to_the_same_folder_is_refused(store: Store, tmp_path: Path) -> None:
@@ -366,28 +211,6 @@ def test_a_killed_backup_leaves_the_folder_usable(tmp_path: Path, share: float) 
     assert len(restored(folder, tmp_path / "back.duckdb", snapshot)) == 3_000_000
 
 
-def copied_beside(request: CopyRequest, kill_after_seconds: float | None = None) -> float:
-    """Run the copying process; returns how long it took."""
-    started = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "collector.store.block_copy"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-    )
-    assert process.stdin is not None
-    process.stdin.write(msgspec.json.encode(request))
-    process.stdin.close()
-    if kill_after_seconds is None:
-        assert process.wait(60) == 0
-        return time.monotonic() - started
-    try:
-        process.wait(kill_after_seconds)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    return time.monotonic() - started
-
-
 async def test_a_cancelled_backup_ends_its_process_and_frees_the_folder(
     store: Store, tmp_path: Path
 ) -> None:
@@ -403,22 +226,3 @@ async def test_a_cancelled_backup_ends_its_process_and_frees_the_folder(
         await backing_up
 
     assert (await done(store, BackupOptions(folder))).blocks > 0
-
-
-async def test_restoring_says_what_it_restored(store: Store, tmp_path: Path) -> None:
-    backed_up = await done(store, BackupOptions(tmp_path / "backups"))
-    said: list[Report] = []
-
-    restore(tmp_path / "backups", None, tmp_path / "deep" / "back.duckdb", None, said.append)
-
-    assert said[-1] == Restored(
-        snapshot=backed_up.snapshot,
-        path=str(tmp_path / "deep" / "back.duckdb"),
-        size_bytes=backed_up.size_bytes,
-        schema_version=known_migrations()[-1].version,
-    )
-    assert steps(said) == ["verifying", "restoring"]
-
-
-def steps(said: Sequence[Report]) -> list[str]:
-    return list(dict.fromkeys(report.step for report in said if isinstance(report, Progress)))
