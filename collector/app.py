@@ -93,7 +93,8 @@ async def _telemetry_ctx(app: web.Application) -> AsyncIterator[None]:
 async def _store_ctx(app: web.Application) -> AsyncIterator[None]:
     settings = app[keys.SETTINGS]
     place, key = place_of(settings), settings.collector.encryption_key
-    async with open_store(place, app[keys.TELEMETRY], key) as store:
+    archive = settings.collector.archive
+    async with open_store(place, app[keys.TELEMETRY], key, archive=archive) as store:
         app[keys.STORE] = store
         app[CHECKS].append(Check(name="store", critical=True, run=_store_check(store)))
         yield

@@ -137,6 +137,7 @@ async def _ask_store(settings: Settings, question: Question) -> tuple[bytes, boo
     query = Query(Statement(question.sql, question.params), question.limit)
     encoder = encode_csv if question.wants_csv else encode_json
     with opened(place, key) as database:
+        database.lock_down()
         reader = Reader(database, StoreMeters(telemetry))
         try:
             with reader.admitted():

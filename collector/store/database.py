@@ -12,6 +12,7 @@ from collector.model.event import ReceivedEvent
 from collector.model.sample import Labels
 from collector.store.db import explain, open_database, quoted
 from collector.store.insert import insert_events
+from collector.store.lockdown import lock_down
 from collector.store.migrate import Migration, known_migrations
 
 # How long queries in progress may still run before a reopening ends them.
@@ -22,15 +23,18 @@ class Database:
     """Every thread takes a cursor of its own with `use`; `reopen` waits until none is in use.
 
     `is_shared`: other collectors write to it as well. `origin`: labels that tell them apart.
+    `own_settings`: what its cursors have to set even when it is locked down.
     """
 
     is_shared = False
+    own_settings: tuple[str, ...] = ()
     origin: Labels = ()
 
     def __init__(self, path: Path) -> None:
         """Raises StoreError when the file cannot be opened; blocks."""
         self.path = path
         self.openings = 1
+        self._folders: list[Path] | None = None
         self._connection: duckdb.DuckDBPyConnection | None = self._open()
         self._changed = threading.Condition()
         self._in_use: set[duckdb.DuckDBPyConnection] = set()
@@ -42,7 +46,7 @@ class Database:
         with self._changed:
             self._changed.wait_for(lambda: not self._is_closing)
             if self._connection is None:
-                self._connection = self._open()
+                self._connection = self._opened()
             cursor = self._connection.cursor()
             self._in_use.add(cursor)
         try:
@@ -97,7 +101,7 @@ class Database:
             try:
                 if between is not None:
                     between()
-                self._connection = self._open()
+                self._connection = self._opened()
                 self.openings += 1
             finally:
                 self._is_closing = False
@@ -106,6 +110,20 @@ class Database:
     def attach(self, connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
         """A second file beside this one, for the length of a piece of work."""
         connection.execute(f"ATTACH '{quoted(path)}' AS {name}")
+
+    def lock_down(self, folders: Sequence[Path] = ()) -> None:
+        """From now on no query reaches a file outside the store's folder and `folders`, the
+        network, an extension or a setting, whoever wrote it."""
+        self._folders = [self.path.parent, *folders]
+        with self._changed:
+            if self._connection is not None:
+                lock_down(self._connection, self._folders, settings=self.own_settings)
+
+    def _opened(self) -> duckdb.DuckDBPyConnection:
+        connection = self._open()
+        if self._folders is not None:
+            lock_down(connection, self._folders, settings=self.own_settings)
+        return connection
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         return open_database(self.path)

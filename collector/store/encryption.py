@@ -27,6 +27,8 @@ NO_OPENSSL = "crypto module"
 class EncryptedDatabase(Database):
     """As a plain one is used. The key never shows in an error."""
 
+    own_settings = ("schema", "search_path")
+
     def __init__(self, path: Path, key: SecretStr | None, fresh_key: SecretStr | None) -> None:
         """`key` opens the file, `fresh_key` is that of files beside it; None: not encrypted."""
         self._key = key

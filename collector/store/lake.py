@@ -122,6 +122,9 @@ class LakeDatabase(Database):
         with self.use() as cursor, super().use() as keeper, _locked(keeper):
             yield cursor
 
+    def lock_down(self, folders: Sequence[Path] = ()) -> None:
+        """Nothing: a lake is files and a network. The sandbox alone stands before people's SQL."""
+
     def migrations(self) -> list[Migration]:
         return [for_lake(migration) for migration in super().migrations()]
 

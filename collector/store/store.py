@@ -141,10 +141,18 @@ class Store:
 
 @asynccontextmanager
 async def open_store(
-    place: Path | Lake, telemetry: Telemetry, key: SecretStr | None = None
+    place: Path | Lake,
+    telemetry: Telemetry,
+    key: SecretStr | None = None,
+    *,
+    archive: Path | None = None,
 ) -> AsyncIterator[Store]:
-    """The store at `place`, migrated; closed at the end with nothing lost."""
-    store = await asyncio.to_thread(_open, place, key, StoreMeters(telemetry))
+    """The store at `place`, migrated; closed at the end with nothing lost.
+
+    Beside its own folder its queries reach `archive`, and nothing else.
+    """
+    meters = StoreMeters(telemetry)
+    store = await asyncio.to_thread(_open, place, key, meters, archive)
     store.start()
     try:
         yield store
@@ -162,7 +170,9 @@ def _copied(
     return copied_before_migrating(connection, database.path, database.migrations())
 
 
-def _open(place: Path | Lake, key: SecretStr | None, meters: StoreMeters) -> Store:
+def _open(
+    place: Path | Lake, key: SecretStr | None, meters: StoreMeters, archive: Path | None
+) -> Store:
     database = LakeDatabase(place) if isinstance(place, Lake) else database_at(place, key)
     try:
         with database.writing() as connection, _copied(database, connection):
@@ -170,6 +180,7 @@ def _open(place: Path | Lake, key: SecretStr | None, meters: StoreMeters) -> Sto
                 log.info("migration applied", version=migration.version, name=migration.name)
             if check_event_keys(connection):
                 log.info("event keys renewed: this DuckDB hashes differently")
+        database.lock_down([] if archive is None else [archive.absolute()])
     except (StoreError, BackupError):
         database.close()
         raise

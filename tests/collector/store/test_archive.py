@@ -10,9 +10,10 @@ from collector.errors import StoreError
 from collector.model.sample import Sample
 from collector.store.archive import archive_day
 from collector.store.batches import samples_batches
-from collector.store.store import Store
+from collector.store.store import Store, open_store
 from collector.store.upkeep import retire, roll_up
 from common.store_settings import RetentionSettings
+from common.telemetry import Telemetry
 
 TODAY = datetime(2026, 11, 24, tzinfo=UTC)
 KEPT = RetentionSettings.model_validate({"raw": "2d", "minute": "3d"})
@@ -85,3 +86,14 @@ async def test_a_store_without_an_archive_deletes_at_once(store: Store) -> None:
 
     left = "SELECT value FROM samples UNION ALL SELECT sum FROM samples_minute"
     assert await store.fetch(dict, left) == []
+
+
+async def test_an_archive_may_be_anywhere(tmp_path: Path, telemetry: Telemetry) -> None:
+    folder = tmp_path / "elsewhere"
+    async with open_store(tmp_path / "store" / "m.duckdb", telemetry, archive=folder) as store:
+        await append(store, *samples(TODAY - timedelta(days=3), 1))
+        await roll_up(store)
+
+        await retire(store, KEPT, folder, TODAY)
+
+    assert [row[-1] for row in archived(folder)] == [1.0]

@@ -140,6 +140,36 @@ async def test_a_query_that_runs_away_is_cancelled_and_others_go_on(
     assert await store.fetch(Count, COUNT) == [Count(0)]
 
 
+@pytest.mark.parametrize(
+    "reach",
+    [
+        "SELECT * FROM read_text('/etc/hostname')",
+        "SELECT * FROM read_csv('http://127.0.0.1:1/x.csv')",
+        "COPY samples TO '/tmp/samples.csv'",
+        "ATTACH '/tmp/other.duckdb'",
+        "SELECT * FROM read_text('{folder}/../../../../etc/hostname')",
+        "INSTALL httpfs",
+        "LOAD '/tmp/evil.duckdb_extension'",
+        "SET threads = 1",
+        "SET GLOBAL enable_external_access = true",
+        "RESET lock_configuration",
+    ],
+)
+async def test_no_query_of_the_process_gets_out_of_the_data_folder(
+    store: Store, reach: str
+) -> None:
+    """Whoever wrote it: this holds behind the sandbox for people's SQL."""
+    with pytest.raises(StoreError):
+        await store.fetch(dict, reach.format(folder=store.path.parent))
+
+
+async def test_the_wall_stands_again_when_the_file_was_opened_again(store: Store) -> None:
+    await store.exclusively(lambda database: database.reopen())
+
+    with pytest.raises(StoreError):
+        await store.fetch(dict, "SELECT * FROM read_text('/etc/hostname')")
+
+
 KILLED = """
 import asyncio, os, signal, sys
 from datetime import UTC, datetime
