@@ -18,6 +18,8 @@ from collector.store.sandbox_functions import FUNCTIONS, TABLE_FUNCTIONS, TYPES
 
 MAX_SQL_BYTES = 64 * 1024
 MAX_DEPTH = 150
+MAX_GROWTH = 1000
+REPLACING = frozenset({"regexp_replace", "replace"})
 TABLES = frozenset(
     {
         "affiliate_performance",
@@ -120,6 +122,9 @@ def _parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> object:
 class _Walk:
     """Visits every part; `names` are the common table expressions that can be seen there."""
 
+    def __init__(self) -> None:
+        self._growth = 1
+
     def value(self, value: object, names: Names, depth: int) -> None:
         if isinstance(value, list):
             for item in value:
@@ -181,6 +186,7 @@ class _Walk:
             raise _refused(_spelled(kind))
         if kind in ("FUNCTION", "WINDOW"):
             _check_function(part, FUNCTIONS)
+            self.replacement(part)
         elif kind == "TYPE":
             _check_type(part["type_name"], part)
         elif kind == "CAST" and "cast_type" in part:
@@ -189,6 +195,26 @@ class _Walk:
             raise _refused(f"the collation {part['collation']}")
         if kind != "CONSTANT":
             self.children(part, names, depth, "cast_type")
+
+    def replacement(self, part: Node) -> None:
+        """Replacing makes its text outside the memory that DuckDB counts: how much it can grow
+        has to be seen here."""
+        if _folded(part["function_name"]) not in REPLACING:
+            return
+        given = part.get("arguments") or part.get("children") or []
+        text = _constant(given[2]) if len(given) > 2 else None
+        if text is None:
+            raise _refused("replacing by what is no plain text")
+        self._growth *= max(len(text), 1)
+        if self._growth > MAX_GROWTH:
+            raise _refused("replacing by so long a text, or so often")
+
+
+def _constant(argument: Node) -> str | None:
+    """The text of a literal, in the spelling of either DuckDB; None for anything else."""
+    part = argument.get("expression", argument)
+    found = part.get("literal", {}).get("text", part.get("value", {}).get("value"))
+    return found if part.get("class") == "CONSTANT" and isinstance(found, str) else None
 
 
 def _check_table(part: Node, names: Names) -> None:

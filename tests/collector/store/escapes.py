@@ -199,6 +199,10 @@ ESCAPES = [
     "   ",
     ";",
     "-- nothing",
+    "SELECT replace('x', 'x', '" + "y" * 1001 + "')",
+    "SELECT " + "replace(" * 4 + "'x'" + ", 'x', 'xxxxxxxx')" * 4,
+    "SELECT regexp_replace('x', '.', metric, 'g') FROM series",
+    "SELECT replace('x', 'x', $1)",
     # The Kelvin sign: a small k to Python, not to DuckDB.
     'WITH "duc\u212adb_settings" AS (SELECT 1) FROM duckdb_settings',
     "SELECT 1\0; DROP TABLE samples",

@@ -7,6 +7,11 @@ AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 QUESTIONS: list[tuple[str, list[object], list[tuple[object, ...]]]] = [
     (
+        "SELECT replace(replace(metric, 'temp', ''), 'ture', '-') FROM series LIMIT 1",
+        [],
+        [("era-",)],
+    ),
+    (
         "SELECT 1",
         [],
         [(1,)],
