@@ -8,6 +8,7 @@ from collector.model.report import Progress, Report, Say
 
 # The last progress is told again after this long, so that a listener who left is noticed.
 REPEAT_SECONDS = 1.0
+STARTING = Progress("waiting for its turn", 0, 1, "step")
 
 
 class Abandoned(Exception):  # noqa: N818 - nobody listens any more; that is no fault
@@ -32,7 +33,7 @@ async def reports(work: Callable[[Say], Awaitable[None]]) -> AsyncGenerator[Repo
     task = asyncio.ensure_future(work(say))
     task.add_done_callback(lambda _: told.put_nowait(None))
     try:
-        last: Report | None = None
+        last: Report = STARTING
         while True:
             try:
                 async with asyncio.timeout(REPEAT_SECONDS):

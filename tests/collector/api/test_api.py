@@ -1,5 +1,6 @@
 """The collector's HTTP surface, with a real store behind it."""
 
+import asyncio
 import gzip
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from collector import keys
 from collector.app import Reload, create_app
 from collector.model.incident import IncidentEvent
+from collector.store import reports
 from collector.store.batches import incident_events_batch, probe_results_batch
 from collector.store.store import Store
 from common.service_key import service_key
@@ -239,3 +241,26 @@ async def test_care_of_the_store_is_taken_by_one_at_a_time(
     assert "try again when that has ended" in (await refused.json())["detail"]
     assert done.status == 200
     assert '"failed"' not in await done.text()
+
+
+async def test_a_client_that_leaves_takes_its_backup_with_it(
+    client: Client,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reports, "REPEAT_SECONDS", 0.05)
+    bearer = {"Authorization": f"Bearer {service_key(make_settings(tmp_path))}"}
+    folder = tmp_path / "backups"
+    store = store_of(client)
+
+    async with store.checkpoints.held():
+        answer = await client.post(
+            "/api/v1/store/backup", json={"folder": str(folder)}, headers=bearer
+        )
+        await answer.content.readline()
+        assert store.upkeep.locked()
+        answer.close()
+        async with asyncio.timeout(30), store.upkeep:
+            pass
+
+    assert not await asyncio.to_thread(folder.exists)
