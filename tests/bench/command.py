@@ -11,6 +11,7 @@ import msgspec
 from tests.bench import (
     bulk_ingest,
     dashboard_queries,
+    event_size,
     memory,
     probe_cost,
     sample_size,
@@ -45,7 +46,8 @@ FIGURES: dict[str, Measure] = {
     "memory": memory.measure,
     "bulk-ingest": bulk_ingest.measure,
     "single-events": single_events.measure,
-    "size": sample_size.measure,
+    "event-size": event_size.measure,
+    "sample-size": sample_size.measure,
     "queries": dashboard_queries.measure,
 }
 
@@ -55,7 +57,7 @@ FIGURES: dict[str, Measure] = {
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--write", is_flag=True, help="Keep the outcome in docs/benchmarks.md.")
 def bench(names: tuple[str, ...], as_json: bool, write: bool) -> None:
-    """Measure this installation; all figures, or the named ones (about six minutes)."""
+    """Measure this installation; all figures, or the named ones (about fifteen minutes)."""
     figures: list[Figure] = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dhmon-bench-")))

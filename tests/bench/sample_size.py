@@ -1,4 +1,4 @@
-"""What a sample and an event take on disk, beside zstd Parquet and beside VictoriaMetrics."""
+"""What a sample takes on disk, beside zstd Parquet and beside VictoriaMetrics."""
 
 import asyncio
 import time
@@ -90,15 +90,15 @@ async def _ours(folder: Path, made: duckdb.DuckDBPyConnection) -> tuple[float, f
     rows = Table.from_arrow(made.sql("FROM made"))
     telemetry = start(OtelSettings(), service="bench", version="0", environment="development")
     async with open_store(folder / "size.duckdb", telemetry) as store:
-        empty = await _used(store)
+        empty = await used_bytes(store)
         await store.write(_begun(rows))
         for first in range(0, SAMPLES, IN_BATCH):
             await store.append(Batch("samples", rows.slice(first, IN_BATCH)))
         await put_in_order(store, datetime.now(UTC))
-        raw = await _used(store) - empty
+        raw = await used_bytes(store) - empty
         await roll_up(store)
         await put_in_order(store, datetime.now(UTC))
-        return raw / SAMPLES, (await _used(store) - empty) / SAMPLES
+        return raw / SAMPLES, (await used_bytes(store) - empty) / SAMPLES
 
 
 def _begun(rows: Table) -> Callable[[duckdb.DuckDBPyConnection], None]:
@@ -113,7 +113,9 @@ def _begun(rows: Table) -> Callable[[duckdb.DuckDBPyConnection], None]:
     return work
 
 
-async def _used(store: Store) -> int:
+async def used_bytes(store: Store) -> int:
+    """Of the file, without its free blocks."""
+
     def work(connection: duckdb.DuckDBPyConnection) -> int:
         # What one makes free, the next one counts.
         for _ in range(3):
