@@ -42,8 +42,9 @@ asyncio.run(main())
 MIGRATION = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from collector.store import migrate, store as store_module
+from collector.store import database, migrate
 from collector.store.migrate import Migration, known_migrations
+from collector.store.store import open_store
 from common.settings import OtelSettings
 from common.telemetry import start
 
@@ -65,10 +66,10 @@ def killed(connection, path, migration):
 async def main():
     sql = "CREATE TABLE fresh AS SELECT * FROM samples; UPDATE samples SET value = value + 1"
     extra = Migration(known_migrations()[-1].version + 1, "extra", sql)
-    store_module.known_migrations = lambda: [*known_migrations(), extra]
+    database.known_migrations = lambda: [*known_migrations(), extra]
     migrate._apply = killed
     telemetry = start(OtelSettings(), service="t", version="0", environment="development")
-    async with store_module.open_store(Path(sys.argv[1]), telemetry):
+    async with open_store(Path(sys.argv[1]), telemetry):
         pass
 
 asyncio.run(main())

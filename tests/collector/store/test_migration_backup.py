@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from collector.errors import StoreError
-from collector.store import store as store_module
+from collector.store import database
 from collector.store.batches import samples_batches
 from collector.store.db import open_database
 from collector.store.migrate import Migration, known_migrations, migrate
@@ -23,7 +23,7 @@ async def opened(path: Path, *more: str) -> None:
     telemetry = start(OtelSettings(), service="test", version="0", environment="development")
     extra = [Migration(NEWEST + n, f"extra_{n}", sql) for n, sql in enumerate(more, start=1)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store_module, "known_migrations", lambda: [*known_migrations(), *extra])
+        patch.setattr(database, "known_migrations", lambda: [*known_migrations(), *extra])
         async with open_store(path, telemetry) as store:
             [count] = await store.fetch(Count, COUNT)
             await store.append(*samples_batches(some_samples(count.count)))
