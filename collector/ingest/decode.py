@@ -120,10 +120,10 @@ def _joined(pieces: Iterable[bytes]) -> bytes:
 
 
 def _decode_lines(blocks: Iterable[bytes], sender: Sender) -> Decoded:
-    """Each block is whole lines; an empty line is no row."""
+    """Each block is whole lines."""
     decoded = Decoded()
     for block in blocks:
-        _add(decoded, block, list(filter(bytes.strip, block.split(b"\n"))), sender)
+        _add(decoded, block, block.removesuffix(b"\n").split(b"\n"), sender)
     if not decoded.rows:
         raise _empty()
     return decoded
@@ -158,15 +158,12 @@ def _empty() -> InvalidRequestError:
 
 
 def _add(decoded: Decoded, block: bytes, rows: Sequence[bytes], sender: Sender) -> None:
-    if decoded.rows + len(rows) > MAX_ROWS:
-        raise TooLargeError(
-            "the request", why=f"has more than {MAX_ROWS} events", remedy="send it in parts"
-        )
+    """Rows that are empty are none."""
     latest = sender.received_at + AHEAD
     events = _all_sound(block, rows, latest)
     if events is None:
         events = []
-        for index, row in enumerate(rows, decoded.rows):
+        for index, row in enumerate(filter(bytes.strip, rows), decoded.rows):
             outcome = _look_at(row, latest)
             if isinstance(outcome, str):
                 decoded.rejected.append(Rejected(index, outcome))
@@ -175,6 +172,10 @@ def _add(decoded: Decoded, block: bytes, rows: Sequence[bytes], sender: Sender) 
     decoded.text_bytes += len(block)
     at, key_id, owner = sender.received_at, sender.key_id, sender.owner
     decoded.events += map(ReceivedEvent, events, repeat(at), repeat(key_id), repeat(owner))
+    if decoded.rows > MAX_ROWS:
+        raise TooLargeError(
+            "the request", why=f"has more than {MAX_ROWS} events", remedy="send it in parts"
+        )
 
 
 def _all_sound(block: bytes, rows: Sequence[bytes], latest: datetime) -> list[Event] | None:
@@ -185,7 +186,7 @@ def _all_sound(block: bytes, rows: Sequence[bytes], latest: datetime) -> list[Ev
         return None
     if _may_have_controls(block) or max(map(len, rows), default=0) > MAX_ROW_BYTES:
         return None
-    if any(problem(event, latest) for event in events):
+    if any(map(problem, events, repeat(latest))):
         return None
     return None if _has_other_names(block, sum(map(field_count, events))) else events
 

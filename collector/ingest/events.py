@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 from aiohttp import web
 
-from collector.ingest.body import IDENTITY, Budget, encoding_of, whole_body
+from collector.ingest.body import IDENTITY, Budget, encoding_of, kind_of, whole_body
 from collector.ingest.decode import Decoded, Rejected, Sender, decode, decode_compressed
 from collector.ingest.meters import IngestMeters
 from collector.store.store import Store
@@ -55,7 +55,7 @@ class EventIngest:
         return web.Response(body=_encode(answer), headers=headers, content_type="application/json")
 
     async def _decoded(self, request: web.Request, sender: Sender) -> Decoded:
-        encoding, kind = encoding_of(request), request.content_type
+        encoding, kind = encoding_of(request), kind_of(request)
         body = await request.content.readany()
         if encoding == IDENTITY and len(body) <= INLINE_BYTES and request.content.at_eof():
             return decode(body, kind, sender)

@@ -34,7 +34,7 @@ def event_table(received: Sequence[ReceivedEvent]) -> Table:
     seconds = datetime.timestamp
     columns = [
         _column("ordinal", DataType.uint32(), range(len(events))),
-        _column("received_at", SECONDS, list(map(seconds, [one.received_at for one in received]))),
+        _column("received_at", SECONDS, _seconds_of_few([one.received_at for one in received])),
         _column("ts", SECONDS, list(map(seconds, [event.ts for event in events]))),
         _column("key_id", TEXT, [one.key_id for one in received]),
         _column("event_id", TEXT, [event.event_id for event in events]),
@@ -59,6 +59,12 @@ def event_table(received: Sequence[ReceivedEvent]) -> Table:
 
 def _column(name: str, kind: DataType, values: Sequence[Any]) -> tuple[Field, Array]:
     return Field(name, kind), Array(values, kind)
+
+
+def _seconds_of_few(times: list[datetime]) -> list[float]:
+    """All events of a request were received at once."""
+    known = {at: at.timestamp() for at in set(times)}
+    return [known[at] for at in times]
 
 
 def _json(sub_ids: dict[str, str] | None) -> str | None:
