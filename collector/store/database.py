@@ -34,7 +34,7 @@ class Database:
         """Raises StoreError when the file cannot be opened; blocks."""
         self.path = path
         self.openings = 1
-        self._folders: list[Path] | None = None
+        self._folders: list[str] | None = None
         self._connection: duckdb.DuckDBPyConnection | None = self._open()
         self._changed = threading.Condition()
         self._in_use: set[duckdb.DuckDBPyConnection] = set()
@@ -114,16 +114,22 @@ class Database:
     def lock_down(self, folders: Sequence[Path] = ()) -> None:
         """From now on no query reaches a file outside the store's folder and `folders`, the
         network, an extension or a setting, whoever wrote it."""
-        self._folders = [self.path.parent, *folders]
+        self._folders = [self._home(), *map(str, folders)]
         with self._changed:
             if self._connection is not None:
-                lock_down(self._connection, self._folders, settings=self.own_settings)
+                self._lock_down(self._connection, self._folders)
 
     def _opened(self) -> duckdb.DuckDBPyConnection:
         connection = self._open()
         if self._folders is not None:
-            lock_down(connection, self._folders, settings=self.own_settings)
+            self._lock_down(connection, self._folders)
         return connection
+
+    def _home(self) -> str:
+        return str(self.path.parent)
+
+    def _lock_down(self, connection: duckdb.DuckDBPyConnection, folders: Sequence[str]) -> None:
+        lock_down(connection, folders, settings=self.own_settings)
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         return open_database(self.path)

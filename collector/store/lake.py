@@ -23,6 +23,7 @@ from collector.store.database import Database
 from collector.store.db import CONFIG, roll_back
 from collector.store.lake_ddl import for_lake
 from collector.store.lake_events import CREATE, NUMBER_ALL, TO_POSTGRES, insert_lake_events
+from collector.store.lockdown import lock_down
 from collector.store.migrate import Migration
 from common.errors import UsageError
 from common.secret import without_password
@@ -102,6 +103,13 @@ class LakeDatabase(Database):
         super().__init__(Path(lake.name))
         self.measure()
 
+    def _home(self) -> str:
+        return self._lake.settings.data_path
+
+    def _lock_down(self, connection: duckdb.DuckDBPyConnection, folders: Sequence[str]) -> None:
+        """What is attached goes on working, S3 and new connections to PostgreSQL included."""
+        lock_down(connection, folders, settings=self.own_settings, has_secrets=True)
+
     def _open(self) -> duckdb.DuckDBPyConnection:
         connection = _connect()
         try:
@@ -121,9 +129,6 @@ class LakeDatabase(Database):
     def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
         with self.use() as cursor, super().use() as keeper, _locked(keeper):
             yield cursor
-
-    def lock_down(self, folders: Sequence[Path] = ()) -> None:
-        """Nothing: a lake is files and a network. The sandbox alone stands before people's SQL."""
 
     def migrations(self) -> list[Migration]:
         return [for_lake(migration) for migration in super().migrations()]

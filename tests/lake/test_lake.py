@@ -202,6 +202,25 @@ async def test_a_restart_of_postgres_is_an_error_and_then_it_goes_on(
     assert values == [{"value": 1.0}, {"value": float(number)}]
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "COPY (SELECT 1) TO '/tmp/out.csv'",
+        "ATTACH '/tmp/other.duckdb' AS other",
+        "ATTACH 'dbname=postgres' AS other (TYPE postgres)",
+        "SET threads = 1",
+        "LOAD '/tmp/other.duckdb_extension'",
+    ],
+)
+async def test_no_query_gets_out_of_the_lake(store: Store, sql: str) -> None:
+    with pytest.raises(StoreError, match=r"disabled|locked|not allowed"):
+        await store.aside(lambda cursor: cursor.execute(sql).fetchall())
+
+    await store.append(*samples_batches([sample(1)]))
+    assert await count(store, "samples") == 1
+
+
 async def test_every_table_and_view_of_a_file_is_in_a_lake(store: Store, tmp_path: Path) -> None:
     columns = (
         "SELECT table_name, column_name, data_type FROM duckdb_columns() "

@@ -1,5 +1,6 @@
 """Without the OpenSSL that DuckDB needs for it, a store is not encrypted by halves."""
 
+import sys
 from pathlib import Path
 
 import duckdb
@@ -15,8 +16,9 @@ KEY = SecretStr("a key of many characters")
 def test_without_the_extension_a_start_is_refused_with_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """DuckDB looks for extensions in the home folder; in this one there are none."""
+    """DuckDB looks for extensions in the home folder; in this one, and as wheels, are none."""
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "duckdb_extensions", None)
     path = tmp_path / "monitor.duckdb"
 
     with pytest.raises(StoreError) as refusal:
