@@ -25,12 +25,14 @@ Scope = Literal["ingest", "read", "sql"]
 KeyTier = Literal["free", "standard", "premium", "unlimited"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 TIERS: tuple[KeyTier, ...] = get_args(KeyTier)
-PATTERN = re.compile(r"dhm_([0-9a-f]{12})_([0-9a-f]{48})", re.ASCII)
+PATTERN = re.compile(r"dhm_[0-9a-f]{12}_[0-9a-f]{48}")
 MAX_TEXT_CHARACTERS = 256
 KEY = "dhmon:key:"
 # The ids of all keys: Redis holds sessions too, and a scan would go through them.
 KEY_IDS = "dhmon:keys"
 CACHE_SECONDS = 1.0
+# A good key in use is asked for again before that, so that nobody waits for the answer.
+REFRESH_SECONDS = 0.7
 MAX_CACHED = 10_000
 # Keys that were never seen here, a second: guessing costs Redis no more than this.
 MAX_STRANGERS = 200
@@ -143,19 +145,25 @@ class ApiKeys:
         """
         digest = sha256(given.encode("utf-8", "surrogateescape")).digest()
         known = self._good.get(digest) or self._bad.get(digest)
-        if known is not None and known.until > self._clock():
+        if known is not None and known.until > (now := self._clock()):
+            if known.key and known.until - now < CACHE_SECONDS - REFRESH_SECONDS:
+                self._asked(digest, given)
             return known.key
-        matched = PATTERN.fullmatch(given)
-        if matched is None:
+        if PATTERN.fullmatch(given) is None:
             return None
-        if (asking := self._asking.get(digest)) is None:
+        # Shielded: others wait for the same answer.
+        return await asyncio.shield(self._asked(digest, given))
+
+    def _asked(self, digest: bytes, given: str) -> asyncio.Task[ApiKey | None]:
+        asking = self._asking.get(digest)
+        if asking is None:
             if digest not in self._good:
                 self._refuse_many_strangers()
-            asking = asyncio.create_task(self._ask(digest, *matched.groups()))
+            _, key_id, secret = given.split("_")
+            asking = asyncio.create_task(self._ask(digest, key_id, secret))
             asking.add_done_callback(_heard)
             self._asking[digest] = asking
-        # Shielded: others wait for the same answer.
-        return await asyncio.shield(asking)
+        return asking
 
     async def _ask(self, digest: bytes, key_id: str, secret: str) -> ApiKey | None:
         try:

@@ -139,6 +139,23 @@ async def test_redis_is_asked_once_for_all_who_ask_within_a_second(link: RedisLi
     assert await commands(link) - before == 1
 
 
+async def test_a_key_in_use_is_looked_up_again_before_anybody_has_to_wait(
+    link: RedisLink,
+) -> None:
+    given, made = await create_key(link.client, name="shop", scopes=["ingest"])
+    clock = Clock()
+    keys = ApiKeys(link, clock)
+    await keys.identify(given)
+    clock.now += 0.9
+    assert await keys.identify(given) == made
+    await asyncio.gather(*keys._asking.values())
+
+    link.is_up = False
+    clock.now += 0.6
+
+    assert await keys.identify(given) == made
+
+
 async def test_a_wrong_key_is_looked_up_once_a_second(link: RedisLink) -> None:
     keys = ApiKeys(link)
     wrong = f"dhm_{'0' * 12}_{'0' * 48}"
