@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 from arro3.core import RecordBatch, RecordBatchReader, Schema
-from arro3.io import write_ipc_stream
 
 from collector.store.result import Result, Row
 
@@ -83,6 +82,9 @@ def encode_arrow(result: Result, members: Members) -> Encoded:
                 return
             sent[:] = [batch]
             yield batch.select(shown)
+
+    # Here, because its 5 MB would be resident in every collector, and few ever answer in Arrow.
+    from arro3.io import write_ipc_stream
 
     schema = Schema([reader.schema.field(index) for index in shown])
     write_ipc_stream(RecordBatchReader.from_batches(schema, batches()), sink, compression=None)
