@@ -13,6 +13,7 @@ from collector.model.event import Event, ReceivedEvent
 from collector.model.sample import Sample
 from collector.store.batches import samples_batches
 from collector.store.lake import Lake, LakeDatabase, with_parameter
+from collector.store.lake_upkeep import maintain
 from collector.store.migrate import known_migrations
 from collector.store.rollups import read_state, roll
 from collector.store.store import Store, open_store
@@ -158,6 +159,19 @@ async def test_a_step_that_another_has_taken_is_not_taken_again(store: Store, ot
     assert not took_a_step
     assert (await other.aside(read_state)).minute_until > now - timedelta(minutes=2)
     assert await count(other, "samples_minute") == 1
+
+
+async def test_one_collector_maintains_the_lake_at_a_time(
+    store: Store, other: Store, lake: Lake
+) -> None:
+    await store.append(*samples_batches([sample(n) for n in range(50)]))
+
+    outcomes = await asyncio.gather(maintain(store, lake.settings), maintain(other, lake.settings))
+
+    [done] = [outcome for outcome in outcomes if outcome is not None]
+    assert done["flush"] >= 50
+    assert await count(other, "samples") == 50
+    assert max(store.size_bytes(), other.size_bytes()) > 0
 
 
 async def test_days_that_had_their_time_go_with_their_files(store: Store, other: Store) -> None:

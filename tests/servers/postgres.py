@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,38 +44,23 @@ class Postgres:
 
 @contextmanager
 def running_postgres(folder: Path, *, durable: bool = False) -> Iterator[Postgres]:
-    """A fresh cluster under `folder`; initdb and the server refuse to be root, so they are not."""
-    home = folder / "postgres"
-    home.mkdir()
-    as_user: list[str | Path] = []
-    if os.geteuid() == 0:
-        shutil.chown(home, USER)
-        _let_through(home)
-        as_user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--"]
-    [port] = free_ports(1)
-    cluster = home / "cluster"
-    initdb: list[str | Path] = [
-        program("initdb"),
-        "-D",
-        cluster,
-        "-A",
-        "trust",
-        "-U",
-        USER,
-        "--no-sync",
-    ]
-    subprocess.run([*as_user, *initdb], check=True, capture_output=True, cwd=home)
-    server: list[str | Path] = [program("postgres"), "-D", cluster, "-k", home, "-p", str(port)]
-    settings = SETTINGS if durable else SETTINGS | HASTY
-    options = [part for pair in settings.items() for part in ("-c", "=".join(pair))]
-    command = [*as_user, *server, *options]
-    with running(command, log=folder / "postgres.log", ready=READY):
-        yield Postgres(home, port)
+    """A fresh cluster, its log in `folder`; initdb and the server refuse to be root.
 
-
-def _let_through(home: Path) -> None:
-    """pytest's folders are private; the server has to reach its own below them."""
-    for parent in home.parents:
-        mode = parent.stat().st_mode
-        if parent.stat().st_uid == os.geteuid() and not mode & 0o001:
-            parent.chmod(mode | 0o011)
+    It lives in a folder of its own: pytest's are private to whoever runs the tests.
+    """
+    with tempfile.TemporaryDirectory(prefix="postgres-") as made:
+        home = Path(made)
+        as_user: list[str | Path] = []
+        if os.geteuid() == 0:
+            shutil.chown(home, USER)
+            as_user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--"]
+        initdb: list[str | Path] = [program("initdb"), "-D", home / "cluster"]
+        options = ["-A", "trust", "-U", USER, "--no-sync"]
+        subprocess.run([*as_user, *initdb, *options], check=True, capture_output=True, cwd=home)
+        [port] = free_ports(1)
+        server = [program("postgres"), "-D", home / "cluster", "-k", home, "-p", str(port)]
+        settings = SETTINGS if durable else SETTINGS | HASTY
+        options = [part for pair in settings.items() for part in ("-c", "=".join(pair))]
+        command: list[str | Path] = [*as_user, *server, *options]
+        with running(command, log=folder / "postgres.log", ready=READY):
+            yield Postgres(home, port)
