@@ -178,7 +178,8 @@ def _open(
         with database.writing() as connection, _copied(database, connection):
             for migration in migrate(connection, database.path, database.migrations()):
                 log.info("migration applied", version=migration.version, name=migration.name)
-            if check_event_keys(connection):
+            # A lake finds its events by numbers of its own, whichever DuckDB wrote them.
+            if not database.is_shared and check_event_keys(connection):
                 log.info("event keys renewed: this DuckDB hashes differently")
         database.lock_down([] if archive is None else [archive.absolute()])
     except (StoreError, BackupError):

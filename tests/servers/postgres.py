@@ -58,7 +58,15 @@ def running_postgres(folder: Path, *, durable: bool = False) -> Iterator[Postgre
         options = ["-A", "trust", "-U", USER, "--no-sync"]
         subprocess.run([*as_user, *initdb, *options], check=True, capture_output=True, cwd=home)
         [port] = free_ports(1)
-        server = [program("postgres"), "-D", home / "cluster", "-k", home, "-p", str(port)]
+        server: list[str | Path] = [
+            program("postgres"),
+            "-D",
+            home / "cluster",
+            "-k",
+            home,
+            "-p",
+            str(port),
+        ]
         settings = SETTINGS if durable else SETTINGS | HASTY
         options = [part for pair in settings.items() for part in ("-c", "=".join(pair))]
         command: list[str | Path] = [*as_user, *server, *options]
