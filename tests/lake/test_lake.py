@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from collector.errors import StoreError
+from collector.errors import StoreBusyError, StoreError
 from collector.model.event import Event, ReceivedEvent
 from collector.model.sample import Sample
 from collector.store.batches import samples_batches
@@ -257,6 +257,22 @@ async def test_collectors_that_start_at_once_make_one_lake(lake: Lake) -> None:
 
     versions = [{"version": migration.version} for migration in known_migrations()]
     assert found == [versions] * 4
+
+
+async def test_a_collector_that_hangs_with_the_lock_is_not_waited_for_for_ever(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collector.store.lake.LOCK_SECONDS", 1)
+    hanging = LakeDatabase(lake)
+    async with open_store(lake, telemetry()) as store:
+        with hanging.writing():
+            with pytest.raises(StoreBusyError, match="has been writing for more than 1 s"):
+                await store.append(*samples_batches([sample(1)]))
+            assert await count(store, "samples") == 0
+
+        await store.append(*samples_batches([sample(2)]))
+        assert await count(store, "samples") == 1
+    hanging.close()
 
 
 def test_a_database_that_is_not_there_is_named_without_its_password(lake: Lake) -> None:
