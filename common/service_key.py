@@ -4,16 +4,27 @@ import os
 import secrets
 from pathlib import Path
 
+from common.errors import DhmonError
 from common.settings import Settings
 
 FILE_NAME = "service.key"
 
 
 def service_key(settings: Settings) -> str:
-    """`collector.service_key`, else the key in the data folder, made by whoever comes first."""
+    """`collector.service_key`, else the key in the data folder, made by whoever comes first.
+
+    Raises DhmonError when that folder is of no use.
+    """
     if settings.collector.service_key is not None:
         return settings.collector.service_key.get_secret_value()
-    return _read_or_make(settings.data_directory / FILE_NAME)
+    try:
+        return _read_or_make(settings.data_directory / FILE_NAME)
+    except OSError as error:
+        raise DhmonError(
+            str(settings.data_directory),
+            why=f"the data folder cannot be written ({error.strerror})",
+            remedy="give this user write permission there or set collector.data",
+        ) from error
 
 
 def _read_or_make(path: Path) -> str:
