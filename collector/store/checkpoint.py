@@ -1,6 +1,7 @@
 """When the write-ahead log is merged into the file: between two commits, and never while held."""
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -18,6 +19,8 @@ from common.background import pause
 MAX_WAL_BYTES = 64 << 20
 MAX_SECONDS = 600.0
 LOOK_SECONDS = 1.0
+# A checkpoint writes about what is in the log, and one that finds no room ends DuckDB's database.
+SPARE_BYTES = 4 << 20
 Write = Callable[[Callable[[duckdb.DuckDBPyConnection], float]], Awaitable[float]]
 log = structlog.get_logger(__name__)
 
@@ -47,9 +50,19 @@ class Checkpoints:
     async def checkpoint(self) -> None:
         """Raises StoreError; then the log keeps everything, and the next one tries again."""
         async with self._turn:
+            await asyncio.to_thread(self._require_room)
             asked = time.perf_counter()
             stall = await self._write(_checkpoint)
             self._meters.checkpointed(time.perf_counter() - asked, stall)
+
+    def _require_room(self) -> None:
+        free = shutil.disk_usage(self._wal.parent).free
+        if free < self.wal_bytes() + SPARE_BYTES:
+            raise StoreError(
+                str(self._wal),
+                why=f"there is no room to merge {self.wal_bytes()} bytes, {free} are free",
+                remedy="free space on that disk",
+            )
 
     async def keep_checkpointing(self) -> Never:
         """Checkpoint when the log is long, and when the last one was long ago."""

@@ -78,3 +78,19 @@ async def test_a_database_that_gave_up_is_opened_again(
             assert await store.fetch(dict, COUNT) == [
                 {"rows": 11 * IN_BATCH, "events": 11 * IN_BATCH}
             ]
+
+
+async def test_a_checkpoint_without_room_is_put_off(tmp_path: Path, telemetry: Telemetry) -> None:
+    with small_disk(tmp_path, 16) as disk:
+        ballast = disk / "ballast"
+        async with open_store(disk / "m.duckdb", telemetry) as store:
+            await store.append_events(events(0))
+            ballast.write_bytes(bytes(13 << 20))
+
+            with pytest.raises(StoreError, match="no room to merge"):
+                await store.checkpoints.checkpoint()
+
+            assert await store.exclusively(lambda database: database.openings) == 1
+            ballast.unlink()
+            await store.checkpoints.checkpoint()
+            assert store.checkpoints.wal_bytes() == 0
