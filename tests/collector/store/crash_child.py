@@ -1,8 +1,8 @@
 """A store that is busy until it is killed: every acknowledged batch is told on stdout.
 
 `python -m tests.collector.store.crash_child PATH FIRST`: events and samples are numbered from
-FIRST; samples come in and out of order over three days, roll-ups, ordering, retention and
-checkpoints go on meanwhile.
+FIRST; samples come in and out of order over three days; roll-ups, ordering and checkpoints go on
+meanwhile.
 """
 
 import asyncio

@@ -229,6 +229,26 @@ def test_rows_that_came_after_the_archive_was_written_keep_their_day() -> None:
         assert delete(connection, due, {"samples": 2})
 
 
+@pytest.mark.parametrize("gone", ["raw", "minute"])
+def test_late_rows_of_a_deleted_day_are_added_once_however_many_come_after_them(gone: str) -> None:
+    day = floor(START, DAY)
+    with fresh_store() as connection:
+        append(connection, [sample(METRICS[0], START, 1.0)])
+        roll_all(connection, START + timedelta(days=3))
+        for level in ("raw", "minute") if gone == "minute" else ("raw",):
+            assert delete(connection, Due(LEVELS_BY_NAME[level], day + DAY))
+
+        for value in (2.0, 4.0, 8.0):
+            append(connection, [sample(METRICS[0], START, value)])
+            roll_all(connection, START + timedelta(days=3))
+
+        coarser = "hour" if gone == "minute" else "minute"
+        rows = connection.execute(f"SELECT count, sum, max FROM samples_{coarser}").fetchall()  # noqa: S608 - one of two
+        assert rows == [(4, 15.0, 8.0)]
+        assert connection.execute("SELECT count(*) FROM samples").fetchall() == [(0,)]
+        assert connection.execute("SELECT sum(count) FROM samples_hour").fetchall() == [(4,)]
+
+
 def test_for_ever_and_ages_beyond_the_calendar_delete_nothing() -> None:
     kept = RetentionSettings.model_validate({"raw": "9000y", "minute": "9000y", "hour": "forever"})
     with fresh_store() as connection:
