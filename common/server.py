@@ -1,5 +1,6 @@
 """Run one aiohttp application as a process: bind, serve, stop on SIGTERM or Ctrl-C."""
 
+import gc
 import logging
 import resource
 import signal
@@ -32,6 +33,9 @@ def serve(
         loop.add_signal_handler(signal.SIGHUP, on_reload)
 
     async def say_ready(app: web.Application) -> None:
+        # What is there now stays: looking through it again and again would only hold up requests.
+        gc.collect()
+        gc.freeze()
         log.info("listening", address="http://{}:{}".format(*sock.getsockname()[:2]))
 
     app.on_startup.append(say_ready)
