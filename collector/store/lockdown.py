@@ -6,11 +6,11 @@ from pathlib import Path
 import duckdb
 
 # A query that outgrows its memory spills beside the database, up to here.
-MAX_SPILLED = "1GB"
+MAX_SPILLED_BYTES = 1_000_000_000
 NO_SECRETS = "SET GLOBAL allow_persistent_secrets = false"
 STEPS = (
     "SET GLOBAL TimeZone = 'UTC'",
-    f"SET GLOBAL max_temp_directory_size = '{MAX_SPILLED}'",
+    f"SET GLOBAL max_temp_directory_size = '{MAX_SPILLED_BYTES} bytes'",
     "SET GLOBAL autoinstall_known_extensions = false",
     "SET GLOBAL autoload_known_extensions = false",
     "SET GLOBAL allow_community_extensions = false",

@@ -9,15 +9,18 @@ import duckdb
 
 from collector.errors import StoreError
 from collector.store.database import Database
+from collector.store.lockdown import MAX_SPILLED_BYTES
 
 LOOK_SECONDS = 0.025
-# What cannot be moved to disk, such as a list that is being made. Sorts, joins and groups can: as
-# soon as the writer needs memory they give some of theirs.
+# What cannot be moved to disk, such as a list that is being made; and what has been moved there.
+# Sorts, joins and groups give memory to the writer as long as there is room on the disk.
 IN_USE = """
-SELECT coalesce(sum(memory_usage_bytes), 0)
+SELECT
+    coalesce(sum(memory_usage_bytes) FILTER (tag IN ('ALLOCATOR', 'EXTENSION')), 0),
+    coalesce(sum(temporary_storage_bytes), 0)
 FROM duckdb_memory()
-WHERE tag IN ('ALLOCATOR', 'EXTENSION')
 """
+MAX_SPILLED_SHARE = 0.5
 Reason = Literal["time", "memory", "left"]
 
 
@@ -77,7 +80,7 @@ class QueryWatch:
             with self._changed:
                 has_greedy = self._stop_late() > 0
             # Without the lock: the database may have us wait until queries have ended.
-            if has_greedy and self._bytes_in_use() > self._max_bytes:
+            if has_greedy and self._takes_too_much():
                 with self._changed:
                     self._stop_greediest()
 
@@ -107,11 +110,11 @@ class QueryWatch:
         if greedy:
             max(greedy, key=lambda one: one.started_at).stop("memory")
 
-    def _bytes_in_use(self) -> int:
+    def _takes_too_much(self) -> bool:
         try:
             with self._database.use() as cursor:
-                [[used]] = cursor.execute(IN_USE).fetchall()
+                [[used, spilled]] = cursor.execute(IN_USE).fetchall()
         except (duckdb.Error, StoreError):
             # A database that is out of order says so to whoever asks it something.
-            return 0
-        return int(used)
+            return False
+        return int(used) > self._max_bytes or int(spilled) > MAX_SPILLED_BYTES * MAX_SPILLED_SHARE
