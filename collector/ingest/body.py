@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -85,12 +85,12 @@ def kind_of(request: web.Request) -> str:
 @asynccontextmanager
 async def whole_body(
     request: web.Request, first: bytes, budget: Budget
-) -> AsyncIterator[bytearray]:
-    """The body as it was sent, `first` being what was read of it already.
+) -> AsyncIterator[list[bytearray]]:
+    """The body as it was sent, cut somewhere, `first` being what was read of it already.
 
     Raises TooLargeError, IngestBusyError, SlowRequestError, InvalidRequestError.
     """
-    body = bytearray()
+    parts = [bytearray()]
     taken = 0
     try:
         async with asyncio.timeout(READ_SECONDS):
@@ -99,9 +99,11 @@ async def whole_body(
                 budget.take(len(chunk))
                 taken += len(chunk)
                 refuse_when_too_large(taken)
-                body += chunk
+                if len(parts[-1]) >= PIECE_BYTES:
+                    parts.append(bytearray())
+                parts[-1] += chunk
                 chunk = await request.content.readany()
-        yield body
+        yield parts
     except TimeoutError:
         raise SlowRequestError(
             "the request's body",
@@ -125,13 +127,13 @@ def refuse_when_too_large(size_bytes: int) -> None:
         )
 
 
-def decompressed(body: bytes | bytearray, encoding: str) -> Iterator[bytes]:
+def decompressed(parts: Sequence[bytes | bytearray], encoding: str) -> Iterator[bytes]:
     """The body in pieces; it is never in memory as a whole.
 
     Raises InvalidRequestError when it is damaged or cut off, TooLargeError when there is too much.
     """
     total = 0
-    for piece in DECODERS[encoding](memoryview(body)):
+    for piece in DECODERS[encoding](parts):
         total += len(piece)
         refuse_when_too_large(total)
         yield piece
@@ -151,21 +153,19 @@ def whole_lines(pieces: Iterator[bytes], max_line_bytes: int) -> Iterator[bytes]
         yield begun
 
 
-def _identity(body: memoryview) -> Iterator[bytes]:
-    for first in range(0, len(body), PIECE_BYTES):
-        yield bytes(body[first : first + PIECE_BYTES])
+def _gunzip(parts: Sequence[bytes | bytearray]) -> Iterator[bytes]:
+    return _members(parts, lambda: zlib.decompressobj(wbits=16 + zlib.MAX_WBITS), GZIP)
 
 
-def _gunzip(body: memoryview) -> Iterator[bytes]:
-    return _members(body, lambda: zlib.decompressobj(wbits=16 + zlib.MAX_WBITS), GZIP)
+def _unzstd(parts: Sequence[bytes | bytearray]) -> Iterator[bytes]:
+    return _members(parts, lambda: zstd.ZstdDecompressor(options=ZSTD_OPTIONS), ZSTD)
 
 
-def _unzstd(body: memoryview) -> Iterator[bytes]:
-    return _members(body, lambda: zstd.ZstdDecompressor(options=ZSTD_OPTIONS), ZSTD)
-
-
-def _members(body: memoryview, make: Callable[[], Any], encoding: str) -> Iterator[bytes]:
+def _members(
+    parts: Sequence[bytes | bytearray], make: Callable[[], Any], encoding: str
+) -> Iterator[bytes]:
     """Decompress one member after the other; both libraries have the same methods."""
+    body = memoryview(b"".join(parts))
     position = 0
     for _ in range(MAX_MEMBERS):
         member = make()
@@ -195,8 +195,8 @@ def _damaged(encoding: str, why: str) -> InvalidRequestError:
     )
 
 
-DECODERS: dict[str, Callable[[memoryview], Iterator[bytes]]] = {
-    IDENTITY: _identity,
+DECODERS: dict[str, Callable[[Sequence[bytes | bytearray]], Iterator[bytes]]] = {
+    IDENTITY: lambda parts: map(bytes, parts),
     GZIP: _gunzip,
     ZSTD: _unzstd,
 }

@@ -17,10 +17,11 @@ from collector.ingest.body import decompressed, whole_lines
 from collector.model.event import (
     AHEAD,
     Event,
-    ReceivedEvent,
+    ReceivedEvents,
+    Sender,
     control_character_in,
-    field_count,
     problem,
+    received,
 )
 
 MAX_ROWS = 100_000
@@ -28,13 +29,12 @@ MAX_ROW_BYTES = 64 << 10
 MAX_ARRAY_BYTES = 8 << 20
 ROWS_IN_BLOCK = 1_000
 MAX_ERROR_CHARACTERS = 300
-# Of an event in memory, without its texts.
-OBJECT_BYTES = 512
 ARRAY_TYPE, LINES_TYPE = "application/json", "application/x-ndjson"
 # How JSON writes the control characters that it admits: as escapes below U+0020, and else raw.
 ESCAPED_CONTROL = re.compile(rb"\\(?:[bfnrt]|u00(?:[0189]|7[fF]))")
 RAW_CONTROL = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
-KEY = b'":'
+# An escaped comma, and what looks like the end of a name within a text.
+MISLEADING = (rb"\u002", rb"\":")
 NULL = (b'":null', b'": null')
 CHOICES = {
     "type": "click or conversion",
@@ -52,31 +52,17 @@ class Rejected(msgspec.Struct, frozen=True):
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """What the events of a request get from it. `received_at` is UTC."""
-
-    key_id: str
-    owner: str | None
-    received_at: datetime
-
-
 @dataclass(slots=True)
 class Decoded:
-    """The good rows and the others; `rows` is the number of both."""
+    """The good rows, `good` of them, and the others; `rows` is the number of both."""
 
-    events: list[ReceivedEvent] = field(default_factory=list)
+    events: list[ReceivedEvents] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
-    text_bytes: int = 0
+    good: int = 0
 
     @property
     def rows(self) -> int:
-        return len(self.events) + len(self.rejected)
-
-    @property
-    def size_bytes(self) -> int:
-        """What they take in memory, about."""
-        return self.text_bytes + OBJECT_BYTES * len(self.events)
+        return self.good + len(self.rejected)
 
 
 def decode(body: bytes, kind: str, sender: Sender) -> Decoded:
@@ -89,9 +75,11 @@ def decode(body: bytes, kind: str, sender: Sender) -> Decoded:
     return _decode_array(body, sender) if _is_one(body, kind) else _decode_lines([body], sender)
 
 
-def decode_compressed(body: bytes | bytearray, encoding: str, kind: str, sender: Sender) -> Decoded:
+def decode_compressed(
+    parts: Sequence[bytes | bytearray], encoding: str, kind: str, sender: Sender
+) -> Decoded:
     """As `decode`, of a body that is long or compressed."""
-    pieces = decompressed(body, encoding)
+    pieces = decompressed(parts, encoding)
     first = next(pieces, b"")
     pieces = chain([first], pieces)
     if _is_one(first, kind):
@@ -161,25 +149,28 @@ def _add(decoded: Decoded, block: bytes, rows: Sequence[bytes], sender: Sender) 
     """Rows that are empty are none."""
     latest = sender.received_at + AHEAD
     # For a row alone, the way of one by one is the shorter one.
-    events = _all_sound(block, rows, latest) if len(rows) > 1 else None
-    if events is None:
-        events = []
+    good = _all_sound(block, rows, sender, latest) if len(rows) > 1 else None
+    if good is None:
+        events: list[Event] = []
         for index, row in enumerate(filter(bytes.strip, rows), decoded.rows):
-            outcome = _look_at(row, latest)
+            outcome = _look_at(row, sender, latest)
             if isinstance(outcome, str):
                 decoded.rejected.append(Rejected(index, outcome))
             else:
                 events.append(outcome)
-    decoded.text_bytes += len(block)
-    at, key_id, owner = sender.received_at, sender.key_id, sender.owner
-    decoded.events += map(ReceivedEvent, events, repeat(at), repeat(key_id), repeat(owner))
+        good = received(events, sender)
+    if good.count:
+        decoded.events.append(good)
+        decoded.good += good.count
     if decoded.rows > MAX_ROWS:
         raise TooLargeError(
             "the request", why=f"has more than {MAX_ROWS} events", remedy="send it in parts"
         )
 
 
-def _all_sound(block: bytes, rows: Sequence[bytes], latest: datetime) -> list[Event] | None:
+def _all_sound(
+    block: bytes, rows: Sequence[bytes], sender: Sender, latest: datetime
+) -> ReceivedEvents | None:
     """The events of all rows, when nothing is wrong with any of them for certain."""
     try:
         events = list(map(_decode_event, rows))
@@ -189,7 +180,8 @@ def _all_sound(block: bytes, rows: Sequence[bytes], latest: datetime) -> list[Ev
         return None
     if any(map(problem, events, repeat(latest))):
         return None
-    return None if _has_other_names(block, sum(map(field_count, events))) else events
+    good = received(events, sender)
+    return None if _has_other_names(block, good) else good
 
 
 def _may_have_controls(text: bytes) -> bool:
@@ -199,19 +191,19 @@ def _may_have_controls(text: bytes) -> bool:
     return (b"\x7f" in text or not text.isascii()) and RAW_CONTROL.search(text) is not None
 
 
-def _has_other_names(text: bytes, expected: int) -> bool:
+def _has_other_names(text: bytes, good: ReceivedEvents) -> bool:
     """Whether there are more names than fields: one may be twice, and msgspec takes the last.
 
-    Names are counted by what follows them; a text that looks the same is counted too, which costs
-    a second look. A name with a space before its colon is missed.
+    Names are counted by the commas between them; those in texts are in both. Whatever could
+    mislead this costs a second look.
     """
-    found = text.count(KEY)
-    if found == expected:
-        return False
-    return found - sum(map(text.count, NULL)) != expected
+    if b"\\" in text and any(part in text for part in MISLEADING):
+        return True
+    found, expected = text.count(b","), good.lines.count(b",")
+    return found != expected and found - sum(map(text.count, NULL)) != expected
 
 
-def _look_at(text: bytes, latest: datetime) -> Event | str:
+def _look_at(text: bytes, sender: Sender, latest: datetime) -> Event | str:
     """The event, or what is wrong with the row."""
     if len(text) > MAX_ROW_BYTES:
         return f"Row is longer than {MAX_ROW_BYTES} bytes"
@@ -224,7 +216,7 @@ def _look_at(text: bytes, latest: datetime) -> Event | str:
     wrong = problem(event, latest)
     if wrong is None and _may_have_controls(text):
         wrong = control_character_in(event)
-    if wrong is None and _has_other_names(text, field_count(event)):
+    if wrong is None and _has_other_names(text, received([event], sender)):
         wrong = _repeated_name(text)
     return wrong or event
 

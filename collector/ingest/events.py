@@ -10,8 +10,9 @@ import msgspec
 from aiohttp import web
 
 from collector.ingest.body import IDENTITY, Budget, encoding_of, kind_of, whole_body
-from collector.ingest.decode import Decoded, Rejected, Sender, decode, decode_compressed
+from collector.ingest.decode import Decoded, Rejected, decode, decode_compressed
 from collector.ingest.meters import IngestMeters
+from collector.model.event import Sender
 from collector.store.store import Store
 from common.api_keys import ApiKey
 from common.quota import Quotas
@@ -48,8 +49,8 @@ class EventIngest:
         sender = Sender(key.id, key.user, datetime.now(UTC))
         decoded = await self._decoded(request, sender)
         headers = await self._quotas.take(key.id, key.tier, max(1, decoded.rows))
-        known = await self._store.append_events(decoded.events, decoded.size_bytes)
-        accepted, duplicates = len(decoded.events) - len(known), len(known)
+        known = await self._store.append_events(decoded.events)
+        accepted, duplicates = decoded.good - len(known), len(known)
         self._meters.answered(accepted, duplicates, len(decoded.rejected))
         answer = Answer(accepted, duplicates, decoded.rejected)
         return web.Response(body=_encode(answer), headers=headers, content_type="application/json")
@@ -59,10 +60,11 @@ class EventIngest:
         body = await request.content.readany()
         if encoding == IDENTITY and len(body) <= INLINE_BYTES and request.content.at_eof():
             return decode(body, kind, sender)
-        async with whole_body(request, body, self._budget) as whole:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._thread, decode_compressed, whole, encoding, kind, sender
-            )
+        async with whole_body(request, body, self._budget) as parts:
+            with self._store.expecting():
+                return await asyncio.get_running_loop().run_in_executor(
+                    self._thread, decode_compressed, parts, encoding, kind, sender
+                )
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """A click or a conversion: as a sender may write it, and as it is kept."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation
 from itertools import product
@@ -25,6 +26,8 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 MICRO = Decimal("0.000001")
 EXACT = Context(prec=18, traps=[Inexact, InvalidOperation])
 
+_encode_lines = msgspec.json.Encoder().encode_lines
+
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_CHARACTERS)]
 SubIds = Annotated[
     dict[
@@ -35,7 +38,14 @@ SubIds = Annotated[
 ]
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+class Event(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    gc=False,
+):
     """Types and lengths are checked when it is decoded, the rest by `problem`."""
 
     event_id: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
@@ -56,20 +66,27 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     status: Literal["pending", "approved", "declined", "deleted", "unknown"] | None = None
 
 
-FIELDS = len(Event.__struct_fields__)
+class Sender(msgspec.Struct, frozen=True, gc=False):
+    """What the events of a request get from it. `received_at` is UTC.
 
+    `owner` is the publisher of the events that name none.
+    """
 
-class ReceivedEvent(msgspec.Struct, frozen=True, gc=False):
-    """`user_id` is the publisher: the one that the event names, else the owner of the key."""
-
-    event: Event
-    received_at: datetime
     key_id: str
-    owner: str | None = None
+    owner: str | None
+    received_at: datetime
 
-    @property
-    def user_id(self) -> str | None:
-        return self.event.user_id or self.owner
+
+class ReceivedEvents(msgspec.Struct, frozen=True, gc=False):
+    """Events as we write them: one a line, no name twice, amounts as text, which nothing rounds."""
+
+    sender: Sender
+    lines: bytes
+    count: int
+
+
+def received(events: Sequence[Event], sender: Sender) -> ReceivedEvents:
+    return ReceivedEvents(sender, _encode_lines(events).rstrip(b"\n"), len(events))
 
 
 def problem(event: Event, latest: datetime) -> str | None:
@@ -96,26 +113,6 @@ def control_character_in(event: Event) -> str | None:
                 character = f"U+{ord(found[0]):04X}"
                 return _expected(name, f"no control characters, got {character}")
     return None
-
-
-def field_count(event: Event) -> int:
-    """How many names the event's JSON has at least, those in `sub_ids` included."""
-    missing = (
-        (event.user_id is None)
-        + (event.network is None)
-        + (event.program is None)
-        + (event.click_id is None)
-        + (event.sub_ids is None)
-        + (event.country is None)
-        + (event.device is None)
-        + (event.page is None)
-        + (event.txid is None)
-        + (event.sale_amount is None)
-        + (event.commission is None)
-        + (event.currency is None)
-        + (event.status is None)
-    )
-    return FIELDS - missing + (len(event.sub_ids) if event.sub_ids else 0)
 
 
 def _conversion_problem(event: Event) -> str | None:

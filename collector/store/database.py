@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 from collector.errors import StoreError
-from collector.model.event import ReceivedEvent
+from collector.model.event import ReceivedEvents
 from collector.model.sample import Labels
 from collector.store.db import explain, open_database, quoted
 from collector.store.insert import insert_events
@@ -70,7 +70,7 @@ class Database:
         return explain(self.path, error)
 
     def insert_events(
-        self, connection: duckdb.DuckDBPyConnection, events: Sequence[ReceivedEvent]
+        self, connection: duckdb.DuckDBPyConnection, events: Sequence[ReceivedEvents]
     ) -> list[int]:
         """See `insert.insert_events`."""
         return insert_events(connection, events)

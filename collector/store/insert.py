@@ -6,9 +6,9 @@ from contextlib import contextmanager
 import duckdb
 from arro3.core import Table
 
-from collector.model.event import ReceivedEvent
+from collector.model.event import ReceivedEvents
 from collector.store.batches import Batch
-from collector.store.event_batch import EVENT_COLUMNS, event_table
+from collector.store.event_batch import EVENT_KEY, ROWS, event_rows
 from collector.store.rollup_sql import MARK_LATE
 
 DEFAULT_INSERT = "INSERT INTO {table} BY NAME SELECT * FROM batch"
@@ -27,29 +27,25 @@ STATEMENTS = {
     "incident_events": (DEFAULT_INSERT.format(table="incident_events"),),
 }
 
-# DuckDB's own hash: ten times as fast as md5, and the same for ever only within a version of
-# DuckDB, so `check_event_keys` looks whether it still is.
-EVENT_KEY = "hash(key_id, event_id)"
 # Cheap, and nearly always nothing: by the hash alone.
 SUSPECTS = """
 SELECT
-    (SELECT count(*) FROM events JOIN batch ON event_key = hash(batch.key_id, batch.event_id)),
-    (SELECT count(*) - count(DISTINCT hash(key_id, event_id)) FROM batch)
+    (SELECT count(*) FROM events JOIN ids USING (event_key)),
+    (SELECT count(*) - count(DISTINCT event_key) FROM ids)
 """
 DUPLICATES = """
-SELECT batch.ordinal
-FROM batch
-JOIN events ON event_key = hash(batch.key_id, batch.event_id)
-WHERE events.key_id = batch.key_id AND events.event_id = batch.event_id
+SELECT ids.ordinal
+FROM ids
+JOIN events USING (event_key, key_id, event_id)
 UNION
 SELECT ordinal
-FROM batch
+FROM ids
 QUALIFY row_number() OVER (PARTITION BY key_id, event_id ORDER BY ordinal) > 1
 """
 INSERT_ALL_EVENTS = f"""
-INSERT INTO events BY NAME SELECT {EVENT_COLUMNS}, {EVENT_KEY} AS event_key FROM batch
+INSERT INTO events BY NAME SELECT * EXCLUDE (ordinal), {EVENT_KEY} AS event_key FROM ({ROWS})
 """  # noqa: S608 - made of constants
-INSERT_EVENTS = INSERT_ALL_EVENTS + "WHERE NOT list_contains($duplicates, ordinal)"
+INSERT_EVENTS = INSERT_ALL_EVENTS + "WHERE ordinal NOT IN (SELECT unnest($duplicates::BIGINT[]))"
 IS_KEY_STALE = f"""
 SELECT event_key <> {EVENT_KEY} FROM (SELECT * FROM events LIMIT 1)
 """  # noqa: S608 - made of constants
@@ -65,19 +61,20 @@ def insert_batch(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
 
 
 def insert_events(
-    connection: duckdb.DuckDBPyConnection, events: Sequence[ReceivedEvent]
+    connection: duckdb.DuckDBPyConnection, events: Sequence[ReceivedEvents]
 ) -> list[int]:
     """Keep what is new; returns where the others stand, in order.
 
     An event is the same when its key and its event_id are, whatever else it says.
     """
-    with registered(connection, event_table(events)):
+    with event_rows(connection, events):
         known, repeated = connection.execute(SUSPECTS).fetchall()[0]
         if not known and not repeated:
             connection.execute(INSERT_ALL_EVENTS)
-            return []
-        duplicates = sorted(row[0] for row in connection.execute(DUPLICATES).fetchall())
-        connection.execute(INSERT_EVENTS, {"duplicates": duplicates})
+            duplicates = []
+        else:
+            duplicates = sorted(row[0] for row in connection.execute(DUPLICATES).fetchall())
+            connection.execute(INSERT_EVENTS, {"duplicates": duplicates})
     return duplicates
 
 

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import duckdb
 
 from collector.errors import StoreBusyError, StoreError
-from collector.model.event import ReceivedEvent
+from collector.model.event import ReceivedEvents
 from collector.store.database import Database
 from collector.store.db import CONFIG, roll_back
 from collector.store.lake_ddl import for_lake
@@ -134,7 +134,7 @@ class LakeDatabase(Database):
         return [for_lake(migration) for migration in super().migrations()]
 
     def insert_events(
-        self, connection: duckdb.DuckDBPyConnection, events: Sequence[ReceivedEvent]
+        self, connection: duckdb.DuckDBPyConnection, events: Sequence[ReceivedEvents]
     ) -> list[int]:
         return insert_lake_events(connection, events)
 

@@ -10,9 +10,9 @@ from contextlib import closing
 
 import duckdb
 
-from collector.model.event import ReceivedEvent
-from collector.store.event_batch import event_table
-from collector.store.insert import INSERT_EVENTS, registered
+from collector.model.event import ReceivedEvents
+from collector.store.event_batch import ROWS, event_rows
+from collector.store.insert import INSERT_EVENTS
 
 CREATE = """
 CREATE TABLE IF NOT EXISTS dhmon_event_numbers (
@@ -22,8 +22,8 @@ CREATE TABLE IF NOT EXISTS dhmon_event_numbers (
 # DuckDB's own hash is another one in another release, and releases may meet in a lake.
 NUMBER = "CAST(md5_number_lower(key_id || chr(31) || event_id) >> 1 AS BIGINT)"
 NUMBERS = f"""
-SELECT DISTINCT {NUMBER}, strftime(make_timestamp(CAST(ts * 1000000 AS BIGINT)), '%Y-%m-%d')
-FROM batch
+SELECT DISTINCT {NUMBER}, strftime(ts, '%Y-%m-%d')
+FROM ({ROWS})
 """  # noqa: S608 - made of constants
 FIND = "SELECT DISTINCT day FROM dhmon_event_numbers WHERE number = ANY('{{{numbers}}}'::bigint[])"
 NOTE = """
@@ -33,14 +33,14 @@ SELECT * FROM unnest('{{{numbers}}}'::bigint[], '{{{days}}}'::date[]) ON CONFLIC
 IN_POSTGRES = "SELECT day FROM postgres_query('numbers', $sql)"
 TO_POSTGRES = "CALL postgres_execute('numbers', $sql)"
 KNOWN = """
-SELECT DISTINCT batch.ordinal
-FROM batch
-JOIN events ON events.key_id = batch.key_id AND events.event_id = batch.event_id
+SELECT DISTINCT ids.ordinal
+FROM ids
+JOIN events USING (key_id, event_id)
 WHERE events.ts >= $day::TIMESTAMPTZ AND events.ts < $day::TIMESTAMPTZ + INTERVAL 1 DAY
 """
 REPEATED = """
 SELECT ordinal
-FROM batch
+FROM ids
 QUALIFY row_number() OVER (PARTITION BY key_id, event_id ORDER BY ordinal) > 1
 """
 # Of rows that came in bulk.
@@ -51,10 +51,10 @@ SELECT DISTINCT {NUMBER}, CAST(ts AS DATE) FROM lake.events
 
 
 def insert_lake_events(
-    connection: duckdb.DuckDBPyConnection, events: Sequence[ReceivedEvent]
+    connection: duckdb.DuckDBPyConnection, events: Sequence[ReceivedEvents]
 ) -> list[int]:
     """As `insert.insert_events`; `connection` holds the lake's lock."""
-    with registered(connection, event_table(events)):
+    with event_rows(connection, events):
         numbers, days = zip(*connection.execute(NUMBERS).fetchall(), strict=True)
         duplicates = {row[0] for row in connection.execute(REPEATED).fetchall()}
         for day in _suspected(connection, numbers, days):

@@ -120,5 +120,5 @@ def _rows_by_table(group: Sequence[Waiting]) -> Tally[str]:
         for batch in waiting.batches:
             rows[batch.table] += batch.row_count
         if waiting.events:
-            rows["events"] += len(waiting.events)
+            rows["events"] += waiting.rows
     return rows

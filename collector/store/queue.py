@@ -4,13 +4,14 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from collector.errors import StoreBusyError, StoreError
-from collector.model.event import ReceivedEvent
+from collector.model.event import ReceivedEvents
 from collector.store.batches import Batch
 from collector.store.database import Database
 
@@ -21,6 +22,10 @@ MAX_BYTES_IN_COMMIT = 64 << 20
 
 # Where several wait for one commit, more are on their way: a commit costs the same for all of them.
 LINGER_SECONDS = 0.005
+# DuckDB writes a row group straight into the file, and fewer rows twice: into its log, and at the
+# next checkpoint into the file. With a quarter of it there, what is being decoded is waited for.
+ROW_GROUP = 122_880
+FILL_SECONDS = 0.5
 
 Work = Callable[[Database], Any]
 
@@ -34,7 +39,7 @@ class Waiting:
     rows: int = 0
     size_bytes: int = 0
     batches: Sequence[Batch] = ()
-    events: Sequence[ReceivedEvent] = ()
+    events: Sequence[ReceivedEvents] = ()
     work: Work | None = None
 
 
@@ -50,6 +55,7 @@ class WriteQueue:
         self._bytes = 0
         self._is_closed = False
         self._callers = 0
+        self._expected = 0
         self._changed = threading.Condition()
 
     def put(self, waiting: Waiting) -> None:
@@ -66,10 +72,24 @@ class WriteQueue:
             self._is_closed = True
             self._changed.notify()
 
+    @contextmanager
+    def expecting(self) -> Iterator[None]:
+        """Many rows are on their way here during the block."""
+        with self._changed:
+            self._expected += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._expected -= 1
+                self._changed.notify()
+
     def next_group(self) -> list[Waiting]:
         """Rows up to a full commit, or one piece of work; empty when nothing will come any more."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_closed)
+            if self._rows >= ROW_GROUP // 4:
+                self._changed.wait_for(self._is_full, FILL_SECONDS)
             lingers = self._callers > 1 and self._rows < MAX_ROWS_IN_COMMIT and not self._is_closed
         if lingers:
             # Asleep, not waiting for a notice: each would cost the event loop a switch of threads.
@@ -85,6 +105,9 @@ class WriteQueue:
             self._callers = len(group)
             self._count(-rows, -size_bytes)
             return group
+
+    def _is_full(self) -> bool:
+        return self._rows >= ROW_GROUP or not self._expected or self._is_closed
 
     def _fits(self, group: list[Waiting], rows: int, size_bytes: int) -> bool:
         if not group:

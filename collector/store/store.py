@@ -11,7 +11,7 @@ import structlog
 from pydantic import SecretStr
 
 from collector.errors import BackupError, StoreError
-from collector.model.event import ReceivedEvent
+from collector.model.event import ReceivedEvents
 from collector.model.sample import Labels
 from collector.store.batches import Batch
 from collector.store.checkpoint import Checkpoints
@@ -72,14 +72,13 @@ class Store:
         """
         await self._writer.append(batches)
 
-    async def append_events(
-        self, events: Sequence[ReceivedEvent], size_bytes: int | None = None
-    ) -> frozenset[int]:
-        """As `append`; returns the places of the events that the store had already.
+    async def append_events(self, events: Sequence[ReceivedEvents]) -> frozenset[int]:
+        """As `append`; returns the places of the events that the store had already."""
+        return await self._writer.append_events(events)
 
-        `size_bytes` is what they take in the queue, when the caller knows.
-        """
-        return await self._writer.append_events(events, size_bytes)
+    def expecting(self) -> AbstractContextManager[None]:
+        """Many events are on their way: the writer may wait for them during the block."""
+        return self._writer.expecting()
 
     async def write(self, work: Callable[[duckdb.DuckDBPyConnection], Outcome]) -> Outcome:
         """Run `work` on the writer's thread between two commits; it makes its own transaction."""

@@ -1,6 +1,6 @@
 """What `dhmon verify` asks of the store."""
 
-from collector.store.insert import EVENT_KEY
+from collector.store.event_batch import EVENT_KEY
 from collector.store.rollup_sql import HOURS_OF_MINUTES, MINUTES_OF_RAW
 
 TABLES = """

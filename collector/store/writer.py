@@ -5,6 +5,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ import duckdb
 import structlog
 
 from collector.errors import StoreError
-from collector.model.event import ReceivedEvent
+from collector.model.event import ReceivedEvents
 from collector.store.batches import Batch, concatenate
 from collector.store.database import Database
 from collector.store.db import transaction
@@ -21,8 +22,6 @@ from collector.store.meters import StoreMeters
 from collector.store.queue import Waiting, Work, WriteQueue
 from collector.store.series import KnownSeries
 
-# Of an event in the queue, where its sender did not say how long it was.
-EVENT_BYTES = 512
 Outcome = TypeVar("Outcome")
 log = structlog.get_logger(__name__)
 
@@ -65,17 +64,19 @@ class Writer:
             size_bytes = sum(batch.rows.nbytes for batch in batches)
             await self._put(rows=rows, size_bytes=size_bytes, batches=batches)
 
-    async def append_events(
-        self, events: Sequence[ReceivedEvent], size_bytes: int | None = None
-    ) -> frozenset[int]:
+    async def append_events(self, events: Sequence[ReceivedEvents]) -> frozenset[int]:
         """As `append`; returns the places of those that were there already."""
-        if not events:
+        rows = sum(block.count for block in events)
+        if not rows:
             return frozenset()
-        size_bytes = size_bytes or len(events) * EVENT_BYTES
+        size_bytes = sum(len(block.lines) for block in events)
         duplicates: frozenset[int] = await self._put(
-            rows=len(events), size_bytes=size_bytes, events=events
+            rows=rows, size_bytes=size_bytes, events=events
         )
         return duplicates
+
+    def expecting(self) -> AbstractContextManager[None]:
+        return self._queue.expecting()
 
     async def run(self, work: Work) -> Any:
         """Return what `work` returns, run on the writer's thread between two commits."""
@@ -162,7 +163,7 @@ def _shared_out(group: list[Waiting], duplicates: list[int]) -> list[Settled]:
     settled: list[Settled] = []
     first = taken = 0
     for waiting in group:
-        until = first + len(waiting.events)
+        until = first + (waiting.rows if waiting.events else 0)
         following = bisect_left(duplicates, until, taken)
         own = frozenset(place - first for place in duplicates[taken:following])
         settled.append(Settled(waiting, result=own if waiting.events else None))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import duckdb
 
-from collector.ingest.decode import Sender, decode
+from collector.ingest.decode import decode
+from collector.model.event import Sender
 from collector.store.store import open_store
 from common.settings import OtelSettings
 from common.telemetry import start

@@ -23,7 +23,7 @@ import duckdb
 import psutil
 from arro3.core import Array, DataType, Field, Schema, Table
 
-from collector.model.event import Event, ReceivedEvent
+from collector.model.event import Event, ReceivedEvents, Sender, received
 from collector.store.batches import MICROSECONDS, Batch
 from collector.store.lake import Lake, LakeDatabase
 from collector.store.store import Store, open_store
@@ -55,9 +55,10 @@ def samples(commit: int) -> Batch:
     return Batch("samples", Table.from_arrays(columns, schema=Schema(fields)))
 
 
-def event(number: int, writer: str) -> ReceivedEvent:
+def event(number: int, writer: str) -> ReceivedEvents:
     at = datetime.now(UTC)
-    return ReceivedEvent(Event(event_id=f"{writer}{number}", type="click", ts=at), at, "k")
+    sent = Event(event_id=f"{writer}{number}", type="click", ts=at)
+    return received([sent], Sender("k", None, at))
 
 
 async def timed(count: int, work: Callable[[int], Awaitable[object]]) -> list[float]:

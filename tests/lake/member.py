@@ -10,7 +10,7 @@ import os
 import sys
 from datetime import UTC, datetime, timedelta
 
-from collector.model.event import Event, ReceivedEvent
+from collector.model.event import Event, ReceivedEvents, Sender, received
 from collector.model.sample import Sample
 from collector.store.batches import samples_batches
 from collector.store.lake import Lake
@@ -37,10 +37,11 @@ def samples(writer: str, batch: int) -> list[Sample]:
     return [Sample("n", labels, BEGINNING + timedelta(seconds=n), float(n)) for n in numbers]
 
 
-def events(writer: str, batch: int) -> list[ReceivedEvent]:
+def events(writer: str, batch: int) -> list[ReceivedEvents]:
     at = datetime.now(UTC)
     ids = [f"{writer}-{number}" for number in range(batch * ROWS, (batch + 1) * ROWS)]
-    return [ReceivedEvent(Event(event_id=one, type="click", ts=at), at, "key") for one in ids]
+    sent = [Event(event_id=one, type="click", ts=at) for one in ids]
+    return [received(sent, Sender("key", None, at))]
 
 
 async def write(store: Store, writer: str, first: int, last: int) -> None:

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from collector.errors import StoreBusyError, StoreError
-from collector.model.event import Event, ReceivedEvent
+from collector.model.event import Event, ReceivedEvents, Sender, received
 from collector.model.sample import Sample
 from collector.store.batches import samples_batches
 from collector.store.lake import Lake, LakeDatabase, with_parameter
@@ -44,8 +44,9 @@ def sample(value: float, *, at: datetime = NOON, room: str = "attic") -> Sample:
     return Sample("temperature", (("room", room),), at, value)
 
 
-def event(event_id: str, *, ts: datetime = NOON, page: str | None = None) -> ReceivedEvent:
-    return ReceivedEvent(Event(event_id=event_id, type="click", ts=ts, page=page), NOON, "k")
+def event(event_id: str, *, ts: datetime = NOON, page: str | None = None) -> ReceivedEvents:
+    sent = Event(event_id=event_id, type="click", ts=ts, page=page)
+    return received([sent], Sender("k", None, NOON))
 
 
 async def count(store: Store, table: str) -> int:

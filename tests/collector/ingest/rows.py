@@ -4,7 +4,10 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from collector.ingest.decode import Decoded, Sender, decode
+import msgspec
+
+from collector.ingest.decode import Decoded, decode
+from collector.model.event import Event, Sender
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SENDER = Sender(key_id="k1", owner="ann", received_at=NOW)
@@ -34,7 +37,13 @@ def decoded(*rows: bytes | dict[str, Any]) -> Decoded:
 def error_of(row: bytes | dict[str, Any]) -> str:
     """Why the row is refused, between two good ones that are kept."""
     outcome = decoded(CLICK, row, SALE)
-    assert len(outcome.events) == 2
+    assert outcome.good == 2
     [rejected] = outcome.rejected
     assert rejected.index == 1
     return rejected.error
+
+
+def events_of(outcome: Decoded) -> list[Event]:
+    """Those that are kept, as the store gets them."""
+    lines = (line for block in outcome.events for line in block.lines.split(b"\n"))
+    return [msgspec.json.decode(one, type=Event) for one in lines]

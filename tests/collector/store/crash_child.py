@@ -11,7 +11,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from collector.model.event import Event, ReceivedEvent
+from collector.model.event import Event, Sender, received
 from collector.model.sample import Sample
 from collector.store.batches import samples_batches
 from collector.store.store import Store, open_store
@@ -40,11 +40,8 @@ async def append_samples(store: Store, numbers: range) -> None:
 
 async def append_events(store: Store, numbers: range) -> None:
     now = datetime.now(UTC)
-    events = [
-        ReceivedEvent(Event(event_id=str(number), type="click", ts=now), now, "k")
-        for number in numbers
-    ]
-    await store.append_events(events)
+    events = [Event(event_id=str(number), type="click", ts=now) for number in numbers]
+    await store.append_events([received(events, Sender("k", None, now))])
     print(f"events {numbers.start} {numbers.stop}", flush=True)  # noqa: T201 - read by the parent
 
 

@@ -1,16 +1,17 @@
 """An event is kept once, however often it is sent, and its sender is told which one that was."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector.errors import StoreBusyError
-from collector.model.event import Event, ReceivedEvent
+from collector.model.event import Event, ReceivedEvents, Sender, received
 from collector.store import queue
 from collector.store.store import Store, open_store
 from common.settings import OtelSettings
@@ -20,10 +21,10 @@ from tests.collector.conftest import NOON
 COUNT = "SELECT count(*) AS rows, count(DISTINCT (key_id, event_id)) AS events FROM events"
 
 
-def event(event_id: str, *, key: str = "k1", ts: datetime = NOON, **more: object) -> ReceivedEvent:
+def event(event_id: str, *, key: str = "k1", ts: datetime = NOON, **more: object) -> ReceivedEvents:
     known: dict[str, object] = {"type": "click", "user_id": "ann"}
     sent = Event(event_id=event_id, ts=ts, **(known | more))  # type: ignore[arg-type]
-    return ReceivedEvent(sent, NOON, key, owner="bob")
+    return received([sent], Sender(key, "bob", NOON))
 
 
 async def counted(store: Store) -> dict[str, int]:
@@ -50,10 +51,57 @@ async def test_an_event_comes_back_exact(store: Store) -> None:
     assert row["ts"] == NOON + timedelta(microseconds=1)
     assert row["sub_ids"] == {"s1": 'a"b\\', "ü": ""}
     assert (row["sale_amount"], row["commission"]) == (
-        sale.event.sale_amount,
-        sale.event.commission,
+        Decimal("123456789012.123456"),
+        Decimal("-0.000001"),
     )
     assert (row["network"], row["country"], row["user_id"]) == (None, None, "ann")
+
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1)
+AMOUNTS = st.decimals(-(10**12) + 1, 10**12 - 1, places=6) | st.sampled_from(
+    [Decimal("1E+3"), Decimal("0E-10"), Decimal("-0"), Decimal("1.10000000")]
+)
+SENT = {
+    name: st.none() | TEXTS
+    for name in (
+        "user_id", "network", "program", "click_id", "country", "device", "page", "txid", "currency"
+    )
+} | {
+    "event_id": TEXTS,
+    "type": st.sampled_from(["click", "conversion"]),
+    "ts": st.datetimes(
+        datetime(2000, 1, 2),  # noqa: DTZ001 - the zone is drawn
+        datetime(2200, 1, 1),  # noqa: DTZ001
+        timezones=st.integers(-720, 840).map(lambda m: timezone(timedelta(minutes=m))),
+    ),
+    "sub_ids": st.none() | st.dictionaries(TEXTS, st.just("") | TEXTS, max_size=4),
+    "sale_amount": st.none() | AMOUNTS,
+    "commission": st.none() | AMOUNTS,
+    "status": st.sampled_from([None, "pending", "unknown"]),
+}  # fmt: skip
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    sent=st.lists(st.fixed_dictionaries(SENT), max_size=5, unique_by=lambda one: one["event_id"]),
+    cut=st.integers(0, 5),
+    owner=st.none() | st.just("bob"),
+)
+async def test_what_is_kept_is_what_was_sent(
+    store: Store, sent: list[dict[str, Any]], cut: int, owner: str | None
+) -> None:
+    await store.write(lambda connection: connection.execute("DELETE FROM events").fetchall())
+    sender = Sender("k1", owner, NOON + timedelta(microseconds=3))
+    events = [Event(**one) for one in sent]
+
+    parts = [part for part in (events[:cut], events[cut:]) if part]
+    await store.append_events([received(part, sender) for part in parts])
+
+    kept = await store.fetch(dict, "SELECT * EXCLUDE (event_key) FROM events ORDER BY rowid")
+    of_sender = {"key_id": "k1", "received_at": sender.received_at}
+    assert kept == [one | of_sender | {"user_id": one["user_id"] or owner} for one in sent]
 
 
 async def test_a_replay_is_a_duplicate_whatever_else_it_says(store: Store) -> None:
@@ -133,9 +181,9 @@ async def test_a_queue_that_is_full_of_bytes_refuses(
     monkeypatch.setattr(queue, "MAX_QUEUED_BYTES", 1000)
 
     with pytest.raises(StoreBusyError, match="again in a second"):
-        await store.append_events([event("e1")], size_bytes=1001)
+        await store.append_events([event("e1", page="x" * 1000)])
 
-    assert await store.append_events([event("e1")], size_bytes=1000) == frozenset()
+    assert await store.append_events([event("e1", page="x" * 500)]) == frozenset()
 
 
 @settings(
@@ -166,7 +214,7 @@ async def test_every_event_is_kept_once_for_any_order_of_sending(
 async def test_clicks_and_earnings_by_day_are_what_events_say(store: Store) -> None:
     day = datetime(2026, 11, 23, 10, tzinfo=UTC)
 
-    def sale(event_id: str, txid: str, amount: str, **more: object) -> ReceivedEvent:
+    def sale(event_id: str, txid: str, amount: str, **more: object) -> ReceivedEvents:
         told: dict[str, object] = {
             "type": "conversion", "txid": txid, "currency": "EUR", "status": "pending",
             "sale_amount": Decimal(amount), "commission": Decimal(amount) / 10, "ts": day,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from collector.errors import StoreError
-from collector.model.event import Event, ReceivedEvent
+from collector.model.event import Event, ReceivedEvents, Sender, received
 from collector.store.store import Store, open_store
 from common.settings import OtelSettings
 from common.telemetry import Telemetry, start
@@ -16,10 +16,11 @@ IN_BATCH = 2000
 COUNT = "SELECT count(*) AS rows, count(DISTINCT event_id) AS events FROM events"
 
 
-def events(first: int) -> list[ReceivedEvent]:
+def events(first: int) -> list[ReceivedEvents]:
     """Ids that do not compress."""
     ids = [f"{number * 2654435761 % 2**64:064x}" for number in range(first, first + IN_BATCH)]
-    return [ReceivedEvent(Event(event_id=id, type="click", ts=NOON), NOON, "k") for id in ids]
+    sent = [Event(event_id=id, type="click", ts=NOON) for id in ids]
+    return [received(sent, Sender("k", None, NOON))]
 
 
 async def fill(store: Store) -> int:

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from collector.errors import StoreError
-from collector.model.event import Event, ReceivedEvent
+from collector.model.event import Event, ReceivedEvents, Sender, received
 from collector.model.report import Checked, Progress, Report, Verified
 from collector.model.sample import Sample
 from collector.store.batches import samples_batches
@@ -33,9 +33,9 @@ def samples() -> list[Sample]:
     return latencies + ties + loads
 
 
-def event(event_id: str) -> ReceivedEvent:
+def event(event_id: str) -> ReceivedEvents:
     sent = Event(event_id=event_id, ts=START, type="click", user_id="ann")
-    return ReceivedEvent(sent, START, "k", owner="bob")
+    return received([sent], Sender("k", "bob", START))
 
 
 @pytest.fixture
