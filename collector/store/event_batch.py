@@ -57,7 +57,7 @@ BLOCK_FIELDS = [
     Field("lines", TEXT),
 ]
 # Few enough for both of DuckDB's threads to have some, and for the event loop not to wait long.
-BLOCKS_AT_ONCE = 16
+EVENTS_AT_ONCE = 16_384
 
 
 @contextmanager
@@ -76,16 +76,23 @@ def event_rows(
 
 
 def _table(events: Sequence[ReceivedEvents]) -> Table:
-    batches = []
-    place = 0
-    for first in range(0, len(events), BLOCKS_AT_ONCE):
-        rows: list[tuple[Any, ...]] = []
-        for block in events[first : first + BLOCKS_AT_ONCE]:
-            sender, until = block.sender, place + block.count
-            seconds = sender.received_at.timestamp()
-            rows.append((place, until, seconds, sender.key_id, sender.owner, block.lines.decode()))
-            place = until
-        columns = zip(BLOCK_FIELDS, zip(*rows, strict=True), strict=True)
-        arrays = [Array(values, field.type) for field, values in columns]
-        batches.append(RecordBatch.from_arrays(arrays, schema=Schema(BLOCK_FIELDS)))
+    batches: list[RecordBatch] = []
+    rows: list[tuple[Any, ...]] = []
+    place = begun = 0
+    for block in events:
+        sender, until = block.sender, place + block.count
+        seconds = sender.received_at.timestamp()
+        rows.append((place, until, seconds, sender.key_id, sender.owner, block.lines.decode()))
+        place = until
+        if place - begun >= EVENTS_AT_ONCE:
+            batches.append(_record_batch(rows))
+            rows, begun = [], place
+    if rows:
+        batches.append(_record_batch(rows))
     return Table.from_batches(batches)
+
+
+def _record_batch(rows: Sequence[tuple[Any, ...]]) -> RecordBatch:
+    columns = zip(BLOCK_FIELDS, zip(*rows, strict=True), strict=True)
+    arrays = [Array(values, field.type) for field, values in columns]
+    return RecordBatch.from_arrays(arrays, schema=Schema(BLOCK_FIELDS))
