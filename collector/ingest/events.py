@@ -15,6 +15,7 @@ from collector.ingest.meters import IngestMeters
 from collector.model.event import Sender
 from collector.store.store import Store
 from common.api_keys import ApiKey
+from common.nice import be_nice
 from common.quota import Quotas
 from common.redis import RedisLink
 
@@ -61,10 +62,9 @@ class EventIngest:
         if encoding == IDENTITY and len(body) <= INLINE_BYTES and request.content.at_eof():
             return decode(body, kind, sender)
         async with whole_body(request, body, self._budget) as parts:
-            with self._store.expecting():
-                return await asyncio.get_running_loop().run_in_executor(
-                    self._thread, decode_compressed, parts, encoding, kind, sender
-                )
+            return await asyncio.get_running_loop().run_in_executor(
+                self._thread, decode_compressed, parts, encoding, kind, sender
+            )
 
 
 @contextmanager
@@ -73,5 +73,5 @@ def open_event_ingest(
 ) -> Iterator[EventIngest]:
     """Ingest with a thread of its own: one, because two would only wait for each other."""
     quotas = Quotas(link, limits, on_shared=meters.quota_counted)
-    with ThreadPoolExecutor(1, thread_name_prefix="ingest") as thread:
+    with ThreadPoolExecutor(1, thread_name_prefix="ingest", initializer=be_nice) as thread:
         yield EventIngest(store, quotas, meters, thread)

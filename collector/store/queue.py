@@ -4,8 +4,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,6 @@ MAX_BYTES_IN_COMMIT = 64 << 20
 
 # Where several wait for one commit, more are on their way: a commit costs the same for all of them.
 LINGER_SECONDS = 0.005
-# DuckDB writes a row group straight into the file, and fewer rows twice: into its log, and at the
-# next checkpoint into the file. With a quarter of it there, what is being decoded is waited for.
-ROW_GROUP = 122_880
-FILL_SECONDS = 0.5
 
 Work = Callable[[Database], Any]
 
@@ -55,7 +50,6 @@ class WriteQueue:
         self._bytes = 0
         self._is_closed = False
         self._callers = 0
-        self._expected = 0
         self._changed = threading.Condition()
 
     def put(self, waiting: Waiting) -> None:
@@ -72,24 +66,10 @@ class WriteQueue:
             self._is_closed = True
             self._changed.notify()
 
-    @contextmanager
-    def expecting(self) -> Iterator[None]:
-        """Many rows are on their way here during the block."""
-        with self._changed:
-            self._expected += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._expected -= 1
-                self._changed.notify()
-
     def next_group(self) -> list[Waiting]:
         """Rows up to a full commit, or one piece of work; empty when nothing will come any more."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_closed)
-            if self._rows >= ROW_GROUP // 4:
-                self._changed.wait_for(self._is_full, FILL_SECONDS)
             lingers = self._callers > 1 and self._rows < MAX_ROWS_IN_COMMIT and not self._is_closed
         if lingers:
             # Asleep, not waiting for a notice: each would cost the event loop a switch of threads.
@@ -105,9 +85,6 @@ class WriteQueue:
             self._callers = len(group)
             self._count(-rows, -size_bytes)
             return group
-
-    def _is_full(self) -> bool:
-        return self._rows >= ROW_GROUP or not self._expected or self._is_closed
 
     def _fits(self, group: list[Waiting], rows: int, size_bytes: int) -> bool:
         if not group:

@@ -6,8 +6,6 @@ of lower priority, and only so many are admitted that neither the writer nor our
 
 import asyncio
 import contextvars
-import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +21,7 @@ from collector.store.meters import StoreMeters
 from collector.store.query_watch import QueryWatch, Running
 from collector.store.result import Result, Statement
 from collector.store.sandbox import admit
+from common.nice import be_nice
 
 Row = TypeVar("Row")
 Outcome = TypeVar("Outcome")
@@ -31,7 +30,6 @@ THREADS = 2
 TIMEOUT_SECONDS = 10.0
 PEOPLE_THREADS = 2
 PEOPLE_WAITING = 14
-PEOPLE_NICE = 5
 # Of DuckDB's whole memory, what queries of people may take together of the kind that cannot be
 # moved to disk. Where there is none left a commit fails, and that may end the database.
 PEOPLE_SHARE = 0.3
@@ -69,7 +67,7 @@ class Reader:
         self._watch = QueryWatch(database, self._people_bytes)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store-reader")
         self._people = ThreadPoolExecutor(
-            PEOPLE_THREADS, thread_name_prefix="store-people", initializer=_be_nice
+            PEOPLE_THREADS, thread_name_prefix="store-people", initializer=be_nice
         )
         self._admitted = 0
 
@@ -208,11 +206,6 @@ class Reader:
 
 def _running(*, greedy: bool) -> Running:
     return Running(deadline=time.monotonic() + TIMEOUT_SECONDS, greedy=greedy)
-
-
-def _be_nice() -> None:
-    """On Linux a priority belongs to a thread: the event loop and the writer go first."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PEOPLE_NICE)
 
 
 def _bytes(text: str) -> int:

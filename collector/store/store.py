@@ -76,10 +76,6 @@ class Store:
         """As `append`; returns the places of the events that the store had already."""
         return await self._writer.append_events(events)
 
-    def expecting(self) -> AbstractContextManager[None]:
-        """Many events are on their way: the writer may wait for them during the block."""
-        return self._writer.expecting()
-
     async def write(self, work: Callable[[duckdb.DuckDBPyConnection], Outcome]) -> Outcome:
         """Run `work` on the writer's thread between two commits; it makes its own transaction."""
 

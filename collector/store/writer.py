@@ -5,7 +5,6 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -74,9 +73,6 @@ class Writer:
             rows=rows, size_bytes=size_bytes, events=events
         )
         return duplicates
-
-    def expecting(self) -> AbstractContextManager[None]:
-        return self._queue.expecting()
 
     async def run(self, work: Work) -> Any:
         """Return what `work` returns, run on the writer's thread between two commits."""

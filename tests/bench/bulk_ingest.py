@@ -2,7 +2,12 @@
 table; and how long the event loop was kept from answering meanwhile."""
 
 import asyncio
+import json
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -17,7 +22,7 @@ from tests.servers.nginx import Nginx
 
 ROWS_IN_REQUEST = 50_000
 REQUESTS = 20
-AT_ONCE = 4
+AT_ONCE = 6
 PING_SECONDS = 0.005
 IDLE_SECONDS = 3.0
 MEBIBYTE = 1 << 20
@@ -25,6 +30,17 @@ FAST = Goal(0.5, of_ratio=True, text="≥ 0.5 of the reference", at_least=True)
 RESPONSIVE = Goal(20, of_ratio=False, text="p99 < 20 ms")
 SMALL = Goal(1024, of_ratio=False, text="< 1 GB")
 
+PING = """
+import http.client, json, select, sys, time
+connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]))
+taken = []
+while not select.select([sys.stdin], [], [], float(sys.argv[2]))[0]:
+    started = time.perf_counter()
+    connection.request("GET", "/healthz")
+    connection.getresponse().read()
+    taken.append(time.perf_counter() - started)
+print(json.dumps(taken))
+"""
 COLUMNS = """{
     event_id: 'VARCHAR', type: 'VARCHAR', ts: 'TIMESTAMPTZ', user_id: 'VARCHAR',
     network: 'VARCHAR', program: 'VARCHAR', click_id: 'VARCHAR',
@@ -42,7 +58,7 @@ FROM read_json($files, format = 'newline_delimited', columns = {COLUMNS})
 def measure(folder: Path, nginx: Nginx) -> list[Figure]:
     bodies = [lines(number * ROWS_IN_REQUEST, ROWS_IN_REQUEST) for number in range(REQUESTS)]
     with event_collector(folder) as running:
-        seconds, busy, idle, peak = asyncio.run(_load(running, bodies))
+        seconds, busy, idle, peak = _load(running, bodies)
     rows = ROWS_IN_REQUEST * REQUESTS
     return [
         figure(
@@ -72,15 +88,30 @@ def measure(folder: Path, nginx: Nginx) -> list[Figure]:
     ]
 
 
-async def _load(running: EventCollector, bodies: list[bytes]) -> tuple[float, float, float, int]:
+def _load(running: EventCollector, bodies: list[bytes]) -> tuple[float, float, float, float]:
     """Seconds of the whole load, p99 of a ping meanwhile and when idle, highest memory."""
-    async with ClientSession() as session:
-        idle = await _pings(session, running, asyncio.create_task(asyncio.sleep(IDLE_SECONDS)))
+    with _pinging(running.port) as idle:
+        time.sleep(IDLE_SECONDS)
+    with _pinging(running.port) as busy:
         started = time.perf_counter()
-        sending = asyncio.create_task(_send(session, running, bodies))
-        busy = await _pings(session, running, sending)
-        seconds = await sending - started
-    return seconds, _p99(busy), _p99(idle), highest_memory(running.process.pid)
+        ended = asyncio.run(_send_all(running, bodies))
+    return ended - started, _p99(busy), _p99(idle), highest_memory(running.process.pid)
+
+
+async def _send_all(running: EventCollector, bodies: list[bytes]) -> float:
+    async with ClientSession() as session:
+        return await _send(session, running, bodies)
+
+
+@contextmanager
+def _pinging(port: int) -> Iterator[list[float]]:
+    """Seconds of each ping during the block, from a process that does nothing else."""
+    taken: list[float] = []
+    command = [sys.executable, "-c", PING, str(port), str(PING_SECONDS)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as pinger:
+        yield taken
+        said, _ = pinger.communicate(b"")
+    taken += json.loads(said)
 
 
 async def _send(session: ClientSession, running: EventCollector, bodies: list[bytes]) -> float:
@@ -99,19 +130,6 @@ async def _send(session: ClientSession, running: EventCollector, bodies: list[by
 
     await asyncio.gather(*(send() for _ in range(AT_ONCE)))
     return time.perf_counter()
-
-
-async def _pings(
-    session: ClientSession, running: EventCollector, until: asyncio.Task[object]
-) -> list[float]:
-    taken: list[float] = []
-    while not until.done():
-        started = time.perf_counter()
-        async with session.get(f"http://127.0.0.1:{running.port}/healthz") as answer:
-            await answer.read()
-        taken.append(time.perf_counter() - started)
-        await asyncio.sleep(PING_SECONDS)
-    return taken
 
 
 def _p99(taken: list[float]) -> float:
