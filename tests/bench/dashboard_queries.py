@@ -55,10 +55,12 @@ def measure(folder: Path, nginx: Nginx) -> list[Figure]:
     config = write_config(folder, port, "")
     text = config.read_text(encoding="utf-8")
     config.write_text(text.replace("[log]", '[collector.retention]\nraw = "30d"\n[log]'), "utf-8")
-    _build(folder / f"data-{port}" / "m.duckdb")
+    # Once: the measurement may go on past midnight.
+    end = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    _build(folder / f"data-{port}" / "m.duckdb", end)
     with collector(config) as process:
         await_metrics(port)
-        ping, taken, rest, peak = asyncio.run(_ask(port, process.pid))
+        ping, taken, rest, peak = asyncio.run(_ask(port, process.pid, end))
     return [
         figure(
             f"dashboard queries over {SAMPLES / 1e6:.0f} million samples, p95",
@@ -79,8 +81,7 @@ def measure(folder: Path, nginx: Nginx) -> list[Figure]:
     ]
 
 
-def _build(path: Path) -> None:
-    end = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+def _build(path: Path, end: datetime) -> None:
     with closing(open_database(path)) as connection:
         migrate(connection, path, known_migrations())
         connection.execute(NAMES, {"series": SERIES})
@@ -98,9 +99,8 @@ def _day(connection: duckdb.DuckDBPyConnection, start: datetime) -> None:
     connection.execute("CHECKPOINT")
 
 
-async def _ask(port: int, pid: int) -> tuple[float, list[float], int, int]:
+async def _ask(port: int, pid: int, end: datetime) -> tuple[float, list[float], int, int]:
     """Seconds of an empty request and of each query; highest memory before and after them."""
-    end = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     rest = highest_memory(pid)
     async with ClientSession(f"http://127.0.0.1:{port}") as session:
         pings = [await _timed(session, "/healthz", {}) for _ in range(ROUNDS)]
