@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 import msgspec
 
+from common import logs
+from common.settings import LogSettings
 from tests.bench import (
     bulk_ingest,
     dashboard_queries,
@@ -58,6 +60,8 @@ FIGURES: dict[str, Measure] = {
 @click.option("--write", is_flag=True, help="Keep the outcome in docs/benchmarks.md.")
 def bench(names: tuple[str, ...], as_json: bool, write: bool) -> None:
     """Measure this installation; all figures, or the named ones (about fifteen minutes)."""
+    # What the store logs is not to stand between the figures.
+    logs.configure(LogSettings(level="warning"), service="bench")
     figures: list[Figure] = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dhmon-bench-")))

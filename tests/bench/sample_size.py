@@ -62,11 +62,12 @@ USED = "SELECT block_size * used_blocks FROM pragma_database_size() WHERE databa
 
 
 def measure(folder: Path, nginx: Nginx) -> list[Figure]:
-    yesterday = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    yesterday -= timedelta(days=1)
+    day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    # The day before yesterday: one is put in order an hour after it ended.
+    day -= timedelta(days=2)
     with duckdb.connect() as made:
         made.execute("SET TimeZone = 'UTC'")
-        made.execute(MAKE, {"start": yesterday, "scrapes": SCRAPES, "series": SERIES})
+        made.execute(MAKE, {"start": day, "scrapes": SCRAPES, "series": SERIES})
         raw, with_rollups = asyncio.run(_ours(folder, made))
         parquet = folder / "samples.parquet"
         made.execute(PARQUET.format(order="series_id, ts", path=parquet))
